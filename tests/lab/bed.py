@@ -1,0 +1,351 @@
+"""The test bed: hosts, networks and volumes made of namespaces.
+
+Owns what stands in the state directory ($HANFS_LAB): one file a fact, so that
+another process, or a person with `cat`, finds everything again:
+
+    NAME.pid        PID 1 of a host (or of `fabric`) and its start time
+    run/HOST/*.pid  a program's process id, as the host itself sees it
+    log/HOST.*      what each program wrote
+    VOLUME.img      the disk of a volume
+    fault/*         faults in force
+    hanfs.conf      the same text in every host
+
+A host is a set of namespaces (net, mount, pid, ipc, uts) with a PID 1 of its
+own (`init`).  A network is a bridge in the namespace `fabric`; host HOST's
+port on network A is the interface HOSTa there, and neta inside the host.
+What runs in the hosts is programs.py's, what is done to them faults.py's.
+"""
+
+import ctypes
+import fcntl
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+NETWORKS = {"A": "10.81.1", "B": "10.82.1"}
+NUMBERS = {"s1": 11, "s2": 12, "c1": 21, "c2": 22}
+SERVERS = ("s1", "s2")
+VOLUMES = {
+    "home": {"id": 1, "owner": "s1", "candidates": ("s1", "s2")},
+    "work": {"id": 2, "owner": "s2", "candidates": ("s2", "s1")},
+}
+IMAGE_SIZE = "4G"
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class LabError(Exception):
+    """Something a person can act on; printed without a traceback."""
+
+
+def run(*cmd, **kw):
+    """Runs a command; raises LabError with what it said if it fails."""
+    p = subprocess.run([str(c) for c in cmd], text=True, capture_output=True,
+                       **kw)
+    if p.returncode:
+        raise LabError(f"{' '.join(map(str, cmd))}: exit {p.returncode}: "
+                       f"{(p.stderr or p.stdout).strip()}")
+    return p.stdout
+
+
+def wait_for(what, test, seconds, step=0.01):
+    """Waits until test() is true and returns that value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = test()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise LabError(f"waited {seconds} s in vain for {what}")
+        time.sleep(step)
+
+
+def start_time(pid):
+    """The kernel's start time of a process: tells a reused pid apart."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def net(letter):
+    """(bridge in fabric, interface in a host, letter of a port)."""
+    if letter not in NETWORKS:
+        raise LabError(f"no network {letter}; there are "
+                       f"{' '.join(NETWORKS)}")
+    return "net" + letter, "net" + letter.lower(), letter.lower()
+
+
+def address(host, letter):
+    return f"{NETWORKS[letter]}.{NUMBERS[host]}"
+
+
+def mac(host, letter):
+    third = NETWORKS[letter].split(".")[1]
+    return f"02:{int(third):02x}:00:00:00:{NUMBERS[host]:02x}"
+
+
+class Lab:
+    def __init__(self, root=None, build=None):
+        self.root = Path(root or os.environ.get("HANFS_LAB")
+                         or f"/tmp/hanfs-lab-{os.getuid()}").absolute()
+        tree = HERE.parent.parent
+        self.build = Path(build or os.environ.get("HANFS_BUILD")
+                          or (tree / "build" if (tree / "build").is_dir()
+                              else tree)).absolute()
+
+    # -- files of the state directory
+
+    def path(self, *parts):
+        return self.root.joinpath(*parts)
+
+    def get(self, name, default=None):
+        try:
+            return self.path(name).read_text().strip()
+        except FileNotFoundError:
+            return default
+
+    def put(self, name, text):
+        self.path(name).write_text(f"{text}\n")
+
+    def lock(self):
+        """One change of the bed at a time; held until the process ends."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.path("lock"), "w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    # -- hosts
+
+    def pid(self, name):
+        """PID 1 of a host, or None when it is not running."""
+        text = self.get(f"{name}.pid")
+        if not text:
+            return None
+        pid, started = text.split()
+        return int(pid) if start_time(pid) == started else None
+
+    def need(self, name):
+        pid = self.pid(name)
+        if pid is None:
+            raise LabError(f"no host {name} runs in {self.root}; "
+                           "`lab status` shows what does, `lab up` starts it")
+        return pid
+
+    def hosts(self):
+        return [h for h in NUMBERS if self.pid(h)]
+
+    def clients(self):
+        return [h for h in self.hosts() if h not in SERVERS]
+
+    def enter(self, where):
+        """The words that run a command in HOST, or HOST/VOLUME for the
+        network namespace of that volume's backend, or `fabric`."""
+        host, _, volume = where.partition("/")
+        pid = self.need(host)
+        words = ["nsenter", "-t", str(pid), "-m", "-n", "-p", "-i", "-u",
+                 f"--wd={os.getcwd()}", "--"]
+        if volume:
+            words += ["nsenter", f"--net=/run/netns/{volume}", "--"]
+        return words
+
+    def inside(self, where, *cmd, **kw):
+        return run(*self.enter(where), *cmd, **kw)
+
+    def net_only(self, where):
+        """The words that run a command in the network of HOST or HOST/VOLUME
+        and nowhere else: quick, and signals reach it."""
+        host, _, volume = where.partition("/")
+        pid = self.need(host)
+        path = f"/proc/{pid}/root/run/netns/{volume}" if volume \
+            else f"/proc/{pid}/ns/net"
+        return ["nsenter", f"--net={path}", "--"]
+
+    def ip(self, where, *lines):
+        """Runs lines of ip(8) in the network of a host, at once."""
+        run(*self.net_only(where), "ip", "-batch", "-",
+            input="\n".join(lines) + "\n")
+
+    def socket(self, where, *args):
+        """A socket that lives in the network of a host."""
+        here = os.open("/proc/self/ns/net", os.O_RDONLY)
+        there = os.open(self.net_only(where)[1].partition("=")[2],
+                        os.O_RDONLY)
+        try:
+            if LIBC.setns(there, CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
+            return socket.socket(*args)
+        finally:
+            LIBC.setns(here, CLONE_NEWNET)
+            os.close(here)
+            os.close(there)
+
+    # -- up
+
+    def spawn(self, name):
+        """Starts the namespaces and PID 1 of a host; finish() waits."""
+        directory = self.path("run", name)
+        directory.mkdir(parents=True)
+        os.mkfifo(directory / "init")
+        return subprocess.Popen(
+            ["unshare", "--net", "--mount", "--pid", "--ipc", "--uts",
+             "--fork", "--kill-child", "--mount-proc",
+             "--propagation", "private", HERE / "init", name, self.root],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True, cwd="/",
+            text=True)
+
+    def finish(self, name, process):
+        line = process.stdout.readline()
+        if line != "ready\n":
+            raise LabError(f"host {name} did not start: {line}"
+                           f"{process.stdout.read()}")
+        children = f"/proc/{process.pid}/task/{process.pid}/children"
+        pid = int(Path(children).read_text().split()[0])
+        self.put(f"{name}.pid", f"{pid} {start_time(pid)}")
+
+    def start_hosts(self, clients):
+        self.path("log").mkdir()
+        self.path("fault").mkdir()
+        names = ["fabric", *SERVERS,
+                 *(f"c{i + 1}" for i in range(clients))]
+        started = [(n, self.spawn(n)) for n in names]
+        for name, process in started:
+            self.finish(name, process)
+        self.wire_up(names[1:])
+
+    def wire_up(self, hosts):
+        lines = []
+        for letter in NETWORKS:
+            bridge = net(letter)[0]
+            third = NETWORKS[letter].split(".")[1]
+            lines += [f"link add {bridge} address 02:{int(third):02x}:00:00:"
+                      "00:01 type bridge stp_state 0 forward_delay 0 "
+                      "mcast_snooping 0", f"link set {bridge} up"]
+        self.ip("fabric", *lines)
+        subprocess.run(self.net_only("fabric") + [
+            "sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0",
+            "net.bridge.bridge-nf-call-ip6tables=0",
+            "net.bridge.bridge-nf-call-arptables=0"],
+            stderr=subprocess.DEVNULL, check=False)  # module may be absent
+        for host in hosts:
+            for letter in NETWORKS:
+                self.plug(host, letter)
+
+    def plug(self, host, letter):
+        """Gives a host its interface on a network, with its address."""
+        bridge, interface, low = net(letter)
+        port = host + low
+        self.ip("fabric",
+                f"link add {port} type veth peer name {interface} "
+                f"address {mac(host, letter)} netns {self.need(host)}",
+                f"link set {port} master {bridge} up")
+        self.ip(host,
+                f"addr add {address(host, letter)}/24 "
+                f"brd {NETWORKS[letter]}.255 dev {interface}",
+                f"link set {interface} up")
+
+    # -- volumes
+
+    def make_image(self, volume):
+        """A volume's disk: an ext4 image behind a loop device of its own."""
+        image = self.path(f"{volume}.img")
+        with open(image, "w") as f:
+            f.truncate(int(IMAGE_SIZE[:-1]) << 30)
+        run("mkfs.ext4", "-q", "-F", "-b", "4096", "-J", "size=64",
+            "-N", "65536", "-E", "lazy_itable_init=1,nodiscard", image)
+
+    def attach(self, volume):
+        image = self.path(f"{volume}.img")
+        try:
+            return run("losetup", "--direct-io=on", "-f", "--show",
+                       image).strip()
+        except LabError:  # a file system that has no direct I/O
+            return run("losetup", "-f", "--show", image).strip()
+
+    def mount(self, volume):
+        """Mounts a volume in its owner and makes the exported directory."""
+        host = VOLUMES[volume]["owner"]
+        device = self.attach(volume)
+        self.put(f"{volume}.loop", device)
+        self.inside(host, "sh", "-c",
+                    f"mkdir -p /srv/{volume} && "
+                    f"mount -o noatime {device} /srv/{volume} && "
+                    f"mkdir -p /srv/{volume}/export && "
+                    f"chmod 1777 /srv/{volume}/export && "
+                    f"ip netns add {volume}")
+        self.ip(f"{host}/{volume}", "link set lo up",
+                "route add local 0.0.0.0/0 dev lo")
+
+    def loops(self):
+        """Loop devices on images of this lab."""
+        found = []
+        for image in self.root.glob("*.img"):
+            found += run("losetup", "-j", image, "-O", "NAME",
+                         "-n").split()
+        return found
+
+    # -- down
+
+    def down(self):
+        """Ends and removes everything; right also after a crash."""
+        for path in self.root.glob("*.helper"):  # processes of faults
+            kill_recorded(path)
+        names = [p.stem for p in self.root.glob("*.pid")]
+        names += [p.name for p in self.path("run").glob("*")]
+        pids = [p for p in (self.pid(n) for n in set(names)) if p]
+        pids += self.orphans()
+        kill_all(pids)
+        for device in self.loops():
+            subprocess.run(["losetup", "-d", device], check=False,
+                           stderr=subprocess.DEVNULL)
+        wait_for("the loop devices to be free", lambda: not self.loops(), 10)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def orphans(self):
+        """PID 1s of this lab whose pid file was never written."""
+        found = []
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            try:
+                words = Path(f"/proc/{entry}/cmdline").read_bytes()
+            except OSError:
+                continue
+            words = words.split(b"\0")
+            if os.fsencode(self.root) in words[2:5] and \
+                    os.fsencode(HERE / "init") in words[:3]:
+                found.append(int(entry))
+        return found
+
+
+def kill_recorded(path):
+    """Ends the process that a "PID STARTTIME" file names."""
+    pid, started = path.read_text().split()
+    if start_time(pid) == started:
+        kill_all([int(pid)])
+    path.unlink()
+
+
+def kill_all(pids, seconds=10):
+    """SIGKILLs processes by id and waits until they are gone."""
+    fds = []
+    for pid in pids:
+        try:
+            fds.append(os.pidfd_open(pid))
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    end = time.monotonic() + seconds
+    for fd in fds:
+        ready = select.select([fd], [], [], max(0, end - time.monotonic()))
+        os.close(fd)
+        if not ready[0]:
+            raise LabError("a killed process did not end")
