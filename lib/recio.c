@@ -1,0 +1,483 @@
+/*
+ * Record marking over sockets. See hanfs/recio.h.
+ *
+ * The reader takes a record's start through a small read-ahead buffer, since
+ * many small records come with one system call that way, and the rest of a
+ * long one straight to where it stays: several chunks with one readv(), or a
+ * pipe by splice(), which copies nothing. The writer gathers what is queued
+ * into one sendmsg(), and splices out what is in pipes.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "hanfs/cursor.h"
+#include "hanfs/recio.h"
+
+#define MARK_LAST   0x80000000u
+#define BULK	    32768u /* from this length on a record counts as bulk */
+#define BULK_AHEAD  (4u + REC_HEAD)
+#define IOVS	    64
+
+void
+rec_reader_init(struct rec_reader *rd, struct rec_pool *pool,
+    enum rec_store store)
+{
+	memset(rd, 0, offsetof(struct rec_reader, ahead));
+	rd->pool = pool;
+	rd->store = store;
+}
+
+void
+rec_reader_clear(struct rec_reader *rd)
+{
+	rec_unref(rd->rec);
+	rd->rec = NULL;
+	rd->frag_left = 0;
+	rd->ahead_at = rd->ahead_len = 0;
+}
+
+/* Fills the read-ahead buffer. REC_DONE when there is something in it. */
+static enum rec_result
+fill_ahead(struct rec_reader *rd, int fd)
+{
+	uint32_t have = rd->ahead_len - rd->ahead_at;
+	size_t want = rd->bulk ? BULK_AHEAD : RECIO_AHEAD;
+	ssize_t n;
+
+	memmove(rd->ahead, rd->ahead + rd->ahead_at, have);
+	rd->ahead_at = 0;
+	rd->ahead_len = have;
+	n = recv(fd, rd->ahead + have, want - have, MSG_DONTWAIT);
+	if (n > 0) {
+		rd->ahead_len += (uint32_t)n;
+		rd->bytes += (uint64_t)n;
+		return REC_DONE;
+	}
+	if (n == 0)
+		return rd->rec == NULL && have == 0 ? REC_EOF : REC_CUT;
+	return errno == EAGAIN || errno == EINTR ? REC_AGAIN : REC_ERROR;
+}
+
+/* Begins the next fragment from the mark in the read-ahead buffer. */
+static enum rec_result
+begin_fragment(struct rec_reader *rd)
+{
+	uint32_t mark = be32_get(rd->ahead + rd->ahead_at);
+	uint32_t len = mark & ~MARK_LAST;
+
+	if (rd->rec == NULL) {
+		rd->rec = rec_new(rd->pool);
+		if (rd->rec == NULL)
+			return REC_WAIT;
+		rd->frags = 0;
+	}
+	if (len > REC_MAX - rd->rec->len || ++rd->frags > REC_FRAGS_MAX)
+		return REC_BAD;
+	rd->ahead_at += 4;
+	rd->frag_left = len;
+	rd->last = (mark & MARK_LAST) != 0;
+	return REC_DONE;
+}
+
+/* The chunk to go on in: the last one, while it has room, or a new one. */
+static struct rec_seg *
+open_chunk(struct rec *r, bool bulk)
+{
+	struct rec_body *b = r->body;
+
+	if (b != NULL && b->nsegs > 0) {
+		struct rec_seg *s = &b->seg[b->nsegs - 1];
+
+		if (s->kind == REC_SEG_CHUNK && s->len < REC_CHUNK)
+			return s;
+	}
+	return rec_add_chunk(r, bulk);
+}
+
+/* Moves what was read ahead of this fragment into the record. */
+static enum rec_result
+take_ahead(struct rec_reader *rd)
+{
+	struct rec *r = rd->rec;
+
+	while (rd->frag_left > 0 && rd->ahead_at < rd->ahead_len) {
+		uint32_t n = rd->ahead_len - rd->ahead_at;
+		struct rec_seg *s = NULL;
+		uint8_t *to = rec_head(r) + r->head_len;
+		uint32_t room = REC_HEAD - r->head_len;
+
+		if (r->body != NULL || room == 0) {
+			s = open_chunk(r, r->len + rd->frag_left > BULK);
+			if (s == NULL)
+				return REC_WAIT;
+			to = s->chunk + s->len;
+			room = REC_CHUNK - s->len;
+		}
+		if (n > room)
+			n = room;
+		if (n > rd->frag_left)
+			n = rd->frag_left;
+		memcpy(to, rd->ahead + rd->ahead_at, n);
+		*(s != NULL ? &s->len : &r->head_len) += n;
+		r->len += n;
+		rd->ahead_at += n;
+		rd->frag_left -= n;
+	}
+	return REC_DONE;
+}
+
+static enum rec_result
+from_errno(void)
+{
+	return errno == EAGAIN || errno == EINTR ? REC_AGAIN : REC_ERROR;
+}
+
+/*
+ * Reads the rest of the fragment into head and chunks, and a little ahead
+ * with the same call: the next record's start.
+ */
+static enum rec_result
+read_chunks(struct rec_reader *rd, int fd)
+{
+	struct iovec iov[8];
+	struct rec_seg *seg[8] = {NULL};
+	struct rec *r = rd->rec;
+	uint32_t want = 0;
+	unsigned n = 0;
+	enum rec_result res;
+	ssize_t got;
+
+	if (r->body == NULL && r->head_len < REC_HEAD) {
+		iov[n].iov_base = rec_head(r) + r->head_len;
+		iov[n].iov_len = REC_HEAD - r->head_len;
+		want += (uint32_t)iov[n++].iov_len;
+	}
+	/* A long record that goes to pipes wants its head filled first. */
+	while (want < rd->frag_left && n < 7 &&
+	    !(n > 0 && rd->store == REC_STORE_PIPES)) {
+		struct rec_seg *s = n > 0 && seg[n - 1] != NULL
+		    ? rec_add_chunk(r, r->len + rd->frag_left > BULK)
+		    : open_chunk(r, r->len + rd->frag_left > BULK);
+
+		if (s == NULL)
+			break;
+		seg[n] = s;
+		iov[n].iov_base = s->chunk + s->len;
+		iov[n].iov_len = REC_CHUNK - s->len;
+		want += (uint32_t)iov[n++].iov_len;
+	}
+	if (n == 0)
+		return REC_WAIT;
+	if (want > rd->frag_left) {
+		iov[n - 1].iov_len -= want - rd->frag_left;
+		want = rd->frag_left;
+	}
+	if (want == rd->frag_left) {
+		iov[n].iov_base = rd->ahead;
+		iov[n++].iov_len = BULK_AHEAD;
+	}
+	got = readv(fd, iov, (int)n);
+	if (got <= 0) {
+		res = got == 0 ? REC_CUT : from_errno();
+		rec_trim(r);
+		return res;
+	}
+	rd->bytes += (uint64_t)got;
+	for (unsigned i = 0; i < n && got > 0; i++) {
+		uint32_t len = (uint32_t)(
+		    (size_t)got < iov[i].iov_len ? (size_t)got
+						 : iov[i].iov_len);
+
+		got -= len;
+		if (iov[i].iov_base == rd->ahead) {
+			rd->ahead_at = 0;
+			rd->ahead_len = len;
+			break;
+		}
+		*(seg[i] != NULL ? &seg[i]->len : &r->head_len) += len;
+		r->len += len;
+		rd->frag_left -= len;
+	}
+	rec_trim(r);
+	return REC_DONE;
+}
+
+/* EAGAIN of a splice() into a pipe says nothing of which end it was. */
+static bool
+socket_has(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+}
+
+/* Splices on. REC_WAIT: no pipe takes more, go on with chunks. */
+static enum rec_result
+read_pipes(struct rec_reader *rd, int fd)
+{
+	struct rec *r = rd->rec;
+	struct rec_body *b = r->body;
+	struct rec_seg *s = NULL;
+	ssize_t n;
+
+	if (b != NULL && b->npipes > 0) {
+		s = &b->seg[b->nsegs - 1];
+		if (s->kind != REC_SEG_PIPE)
+			return REC_WAIT;
+	} else if (rd->frag_left < BULK || (s = rec_add_pipe(r)) == NULL)
+		return REC_WAIT;
+	for (;;) {
+		n = splice(fd, NULL, s->pipe->wr, NULL, rd->frag_left,
+		    SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+		if (n >= 0 || errno != EAGAIN || !socket_has(fd))
+			break;
+		/* Small pieces fill a pipe's slots before its bytes. */
+		if ((s = rec_add_pipe(r)) == NULL)
+			return REC_WAIT;
+	}
+	if (n <= 0)
+		return n == 0 ? REC_CUT : from_errno();
+	s->len += (uint32_t)n;
+	r->len += (uint32_t)n;
+	rd->frag_left -= (uint32_t)n;
+	rd->bytes += (uint64_t)n;
+	return REC_DONE;
+}
+
+static enum rec_result
+read_body(struct rec_reader *rd, int fd)
+{
+	struct rec *r = rd->rec;
+	enum rec_result res;
+
+	if (rd->store == REC_STORE_PIPES && r->head_len == REC_HEAD) {
+		res = read_pipes(rd, fd);
+		if (res != REC_WAIT)
+			return res;
+	}
+	return read_chunks(rd, fd);
+}
+
+enum rec_result
+rec_reader_run(struct rec_reader *rd, int fd, struct rec **out)
+{
+	enum rec_result res;
+
+	for (;;) {
+		if (rd->frag_left == 0 && rd->rec != NULL && rd->frags > 0 &&
+		    rd->last) {
+			*out = rd->rec;
+			rd->rec = NULL;
+			rd->bulk = (*out)->len >= BULK;
+			return REC_DONE;
+		}
+		if (rd->frag_left == 0) {
+			if (rd->ahead_len - rd->ahead_at < 4)
+				res = fill_ahead(rd, fd);
+			else
+				res = begin_fragment(rd);
+		} else if (rd->ahead_at < rd->ahead_len)
+			res = take_ahead(rd);
+		else if (rd->frag_left < BULK && rd->rec->body == NULL)
+			res = fill_ahead(rd, fd);
+		else
+			res = read_body(rd, fd);
+		if (res != REC_DONE)
+			return res;
+	}
+}
+
+void
+rec_writer_init(struct rec_writer *w)
+{
+	memset(w, 0, sizeof(*w));
+	w->last = &w->first;
+}
+
+static void
+pop(struct rec_writer *w)
+{
+	struct rec *r = w->first;
+
+	w->first = r->next;
+	if (w->first == NULL)
+		w->last = &w->first;
+	w->sent = 0;
+	w->records--;
+	r->next = NULL;
+	r->queued = false;
+	rec_unref(r);
+}
+
+void
+rec_writer_clear(struct rec_writer *w)
+{
+	while (w->first != NULL)
+		pop(w);
+	w->queued = 0;
+}
+
+void
+rec_writer_put(struct rec_writer *w, struct rec *r)
+{
+	assert(!r->queued && r->next == NULL && r->len <= REC_MAX);
+	rec_ref(r);
+	r->queued = true;
+	be32_put(r->raw, r->len | MARK_LAST);
+	*w->last = r;
+	w->last = &r->next;
+	w->queued += r->len + 4;
+	w->records++;
+}
+
+struct gather {
+	struct iovec iov[IOVS];
+	unsigned n;
+	size_t bytes;
+	bool more;		/* what follows is in a pipe */
+};
+
+static void
+gather_add(struct gather *g, uint8_t *p, uint32_t len, uint32_t *skip)
+{
+	if (*skip >= len) {
+		*skip -= len;
+		return;
+	}
+	g->iov[g->n].iov_base = p + *skip;
+	g->iov[g->n++].iov_len = len - *skip;
+	g->bytes += len - *skip;
+	*skip = 0;
+}
+
+/* Collects user memory up to the first pipe, or until the array is full. */
+static void
+gather(struct rec_writer *w, struct gather *g)
+{
+	uint32_t skip = w->sent;
+
+	g->n = 0;
+	g->bytes = 0;
+	g->more = false;
+	for (struct rec *r = w->first; r != NULL; r = r->next) {
+		if (g->n + 1 > IOVS)
+			return;
+		gather_add(g, r->raw, 4 + r->head_len, &skip);
+		for (unsigned i = 0; r->body != NULL && i < r->body->nsegs;
+		     i++) {
+			struct rec_seg *s = &r->body->seg[i];
+
+			if (s->kind == REC_SEG_PIPE && skip < s->len) {
+				g->more = true;
+				return;
+			}
+			if (s->kind == REC_SEG_PIPE) {
+				skip -= s->len;
+				continue;
+			}
+			if (g->n + 1 > IOVS)
+				return;
+			gather_add(g, s->chunk, s->len, &skip);
+		}
+	}
+}
+
+/* Takes n written bytes off the queue. */
+static void
+wrote(struct rec_writer *w, size_t n)
+{
+	w->bytes += n;
+	w->queued -= n;
+	while (n > 0) {
+		uint32_t left = w->first->len + 4 - w->sent;
+
+		if (n < left) {
+			w->sent += (uint32_t)n;
+			return;
+		}
+		n -= left;
+		pop(w);
+	}
+}
+
+/* The segment of the first record that the writer has come to, if a pipe. */
+static struct rec_seg *
+pipe_at(struct rec_writer *w, uint32_t *left)
+{
+	struct rec *r = w->first;
+	uint32_t at = 4 + r->head_len;
+
+	if (r->body == NULL || w->sent < at)
+		return NULL;
+	for (unsigned i = 0; i < r->body->nsegs; i++) {
+		struct rec_seg *s = &r->body->seg[i];
+
+		if (w->sent < at + s->len) {
+			*left = at + s->len - w->sent;
+			return s->kind == REC_SEG_PIPE ? s : NULL;
+		}
+		at += s->len;
+	}
+	return NULL;
+}
+
+static ssize_t
+send_pipe(struct rec_writer *w, int fd, struct rec_seg *s, uint32_t left)
+{
+	bool more = left < w->first->len + 4 - w->sent;
+	ssize_t n = splice(s->pipe->rd, NULL, fd, NULL, left,
+	    SPLICE_F_NONBLOCK | SPLICE_F_MOVE | (more ? SPLICE_F_MORE : 0));
+
+	if (n > 0)
+		s->gone += (uint32_t)n;
+	return n;
+}
+
+static ssize_t
+send_some(struct rec_writer *w, int fd, size_t *wanted)
+{
+	struct gather g;
+	struct msghdr m = {.msg_iov = g.iov};
+	struct rec_seg *s;
+	uint32_t left;
+
+	s = pipe_at(w, &left);
+	if (s != NULL) {
+		*wanted = left;
+		return send_pipe(w, fd, s, left);
+	}
+	gather(w, &g);
+	*wanted = g.bytes;
+	m.msg_iovlen = g.n;
+	return sendmsg(fd, &m,
+	    MSG_DONTWAIT | MSG_NOSIGNAL | (g.more ? MSG_MORE : 0));
+}
+
+int
+rec_writer_run(struct rec_writer *w, int fd)
+{
+	while (w->first != NULL) {
+		size_t wanted;
+		ssize_t n = send_some(w, fd, &wanted);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return errno == EAGAIN ? 1 : -1;
+		if (n == 0) {
+			errno = EIO;
+			return -1;
+		}
+		wrote(w, (size_t)n);
+		if ((size_t)n < wanted)
+			return 1;
+	}
+	return 0;
+}
