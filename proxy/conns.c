@@ -1,0 +1,415 @@
+/*
+ * Connections to agents and their fences: when one is made, what becomes of
+ * what it carried, what must be confirmed before that may be sent again.
+ * Pure.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "core_int.h"
+
+/* Subscriptions lapse at the agent after a while; see PX_SUBSCRIBE. */
+
+static uint32_t
+longer(const struct px *px, uint32_t retry_ms)
+{
+	retry_ms *= 2;
+	return retry_ms < px->cfg.retry_max_ms ? retry_ms
+					       : px->cfg.retry_max_ms;
+}
+
+void
+px_conn_drop(struct px *px, struct uconn *u, bool abort_it, uint64_t now_ms)
+{
+	if (u->state == UCONN_NONE)
+		return;
+	if (abort_it)
+		px_act(px, PX_ABORT)->uconn = u;
+	/* One that worked is made anew at once, one that did not after a
+	 * growing while. */
+	if (u->state == UCONN_READY) {
+		u->retry_at_ms = now_ms;
+		u->retry_ms = px->cfg.retry_ms;
+	} else {
+		u->retry_at_ms = now_ms + u->retry_ms;
+		u->retry_ms = longer(px, u->retry_ms);
+	}
+	u->state = UCONN_NONE;
+	px_calls_hold(px, u, now_ms);
+}
+
+void
+px_conns_maintain(struct px *px, struct kconn *k, uint64_t now_ms)
+{
+	for (uint32_t n = 0; n < px->cfg.nnetworks; n++) {
+		struct uconn *u = &k->u[n];
+		const struct path *p = &px->path[px_owner_path(px, k, n)];
+
+		if (u->state == UCONN_CONNECTING &&
+		    now_ms - u->since_ms >= px->cfg.connect_ms)
+			px_conn_drop(px, u, true, now_ms);
+		if (u->state != UCONN_NONE || k->retired || !p->exists ||
+		    p->state != PATH_UP || now_ms < u->retry_at_ms)
+			continue;
+		u->generation = ++px->generations;
+		u->state = UCONN_CONNECTING;
+		u->since_ms = now_ms;
+		px_act(px, PX_CONNECT)->uconn = u;
+	}
+}
+
+static void
+control_drop(struct px *px, uint32_t path, bool abort_it, uint64_t now_ms)
+{
+	struct control *c = &px->control[path];
+	uint32_t server = px_path_server(px, path);
+
+	if (c->state == UCONN_NONE)
+		return;
+	if (abort_it)
+		px_act(px, PX_CONTROL_ABORT)->path = path;
+	if (c->state == UCONN_READY) {
+		c->retry_at_ms = now_ms;
+		c->retry_ms = px->cfg.retry_ms;
+	} else {
+		c->retry_at_ms = now_ms + c->retry_ms;
+		c->retry_ms = longer(px, c->retry_ms);
+	}
+	c->state = UCONN_NONE;
+	c->subscribed_ms = 0;
+	/* What was asked over it is asked again over another. */
+	for (struct kconn *k = px->kconns; k != NULL; k = k->next) {
+		if (k->fencing && k->fence_path == path)
+			k->fencing = false;
+		for (uint32_t n = 0; n < px->cfg.nnetworks; n++)
+			if (k->u[n].fencing && k->u[n].fence_path == path)
+				k->u[n].fencing = false;
+		if (k->retired && px->volume[k->volume].owner == server)
+			px_fence_retired(px, k);
+	}
+}
+
+void
+px_conns_path_down(struct px *px, uint32_t path, uint64_t now_ms)
+{
+	uint32_t server = px_path_server(px, path);
+
+	for (struct kconn *k = px->kconns; k != NULL; k = k->next)
+		if (px->volume[k->volume].owner == server)
+			px_conn_drop(px, &k->u[px_path_network(px, path)],
+			    true, now_ms);
+	control_drop(px, path, true, now_ms);
+	px->control[path].retry_at_ms = now_ms + px->control[path].retry_ms;
+}
+
+void
+px_control_maintain(struct px *px, uint32_t path, uint64_t now_ms)
+{
+	struct control *c = &px->control[path];
+	struct path *p = &px->path[path];
+
+	if (c->state == UCONN_CONNECTING &&
+	    now_ms - c->since_ms >= px->cfg.connect_ms)
+		control_drop(px, path, true, now_ms);
+	if (c->state != UCONN_NONE || !p->exists || !p->interface_up ||
+	    now_ms < c->retry_at_ms)
+		return;
+	c->state = UCONN_CONNECTING;
+	c->since_ms = now_ms;
+	/* On a path that counts as up the SYN is the probe. */
+	if (p->state == PATH_UP && p->probe_ms == 0)
+		path_probe_sent(p, now_ms);
+	px_act(px, PX_CONTROL_OPEN)->path = path;
+}
+
+static void
+agent_boot(struct px *px, uint32_t server, uint64_t boot, uint64_t now_ms)
+{
+	if (px->boot[server] == boot)
+		return;
+	if (px->boot[server] != 0)
+		px_explain(px, PX_EV_AGENT_BOOT, PX_NONE, PX_NONE, now_ms,
+		    "agent of %s started anew: boot %llu -> %llu",
+		    px->cfg.server[server],
+		    (unsigned long long)px->boot[server],
+		    (unsigned long long)boot);
+	px->boot[server] = boot;
+	/* The old one's sockets died with it, unread bytes and all. */
+	for (struct kconn *k = px->kconns, *next; k != NULL; k = next) {
+		next = k->next;
+		if (px->volume[k->volume].owner != server)
+			continue;
+		for (uint32_t n = 0; n < px->cfg.nnetworks; n++)
+			k->u[n].fencing = false;
+		if (k->retired)
+			px_retired_release(px, k, now_ms);
+	}
+}
+
+void
+px_control_ready(struct px *px, uint32_t path, uint64_t boot, uint64_t now_ms)
+{
+	struct control *c = &px->control[path];
+	struct path *p = &px->path[path];
+	uint32_t server = px_path_server(px, path);
+
+	if (c->state != UCONN_CONNECTING)
+		return;
+	c->state = UCONN_READY;
+	c->boot = boot;
+	c->retry_ms = px->cfg.retry_ms;
+	path_probe_answered(p, (uint32_t)(now_ms - c->since_ms) * 500, now_ms);
+	agent_boot(px, server, boot, now_ms);
+	if (path_control_up(p, now_ms))
+		px_path_changed(px, path, now_ms);
+	for (struct kconn *k = px->kconns; k != NULL; k = k->next)
+		if (k->retired && px->volume[k->volume].owner == server)
+			px_fence_retired(px, k);
+	px_pump_server(px, server, now_ms);
+}
+
+void
+px_control_lost(struct px *px, uint32_t path, enum px_lost how,
+    uint64_t now_ms)
+{
+	struct path *p = &px->path[path];
+
+	control_drop(px, path, false, now_ms);
+	if (how == PX_LOST_REFUSED)
+		path_heard(p, now_ms);
+	if (path_control_lost(p, &px->cfg.path, how == PX_LOST_UNREACHABLE,
+		now_ms))
+		px_path_changed(px, path, now_ms);
+	px_pump_server(px, px_path_server(px, path), now_ms);
+}
+
+void
+px_probe_acked(struct px *px, uint32_t path, uint64_t now_ms)
+{
+	path_probe_acked(&px->path[path], now_ms);
+}
+
+void
+px_probe_answered(struct px *px, uint32_t path, uint32_t rtt_us,
+    uint64_t now_ms)
+{
+	path_probe_answered(&px->path[path], rtt_us, now_ms);
+}
+
+void
+px_uconn_ready(struct px *px, struct uconn *u, uint64_t boot, uint64_t floor,
+    uint64_t now_ms)
+{
+	struct kconn *k = u->kconn;
+
+	if (u->state != UCONN_CONNECTING)
+		return;
+	agent_boot(px, px->volume[k->volume].owner, boot, now_ms);
+	u->state = UCONN_READY;
+	u->retry_ms = px->cfg.retry_ms;
+	u->heard_ms = now_ms;
+	if (floor > u->floor)
+		u->floor = floor;
+	path_heard(&px->path[px_owner_path(px, k, u->network)], now_ms);
+	px_pump(px, k, now_ms);
+}
+
+void
+px_uconn_fenced(struct px *px, struct uconn *u, uint64_t floor,
+    uint64_t now_ms)
+{
+	if (floor > px->generations)
+		px->generations = floor;
+	if (floor > u->floor)
+		u->floor = floor;
+	px_conn_drop(px, u, false, now_ms);
+	u->retry_at_ms = now_ms;
+	px_conns_maintain(px, u->kconn, now_ms);
+	px_pump(px, u->kconn, now_ms);
+}
+
+void
+px_uconn_lost(struct px *px, struct uconn *u, const char *why,
+    uint64_t now_ms)
+{
+	struct kconn *k = u->kconn;
+
+	if (u->state == UCONN_READY)
+		px_explain(px, PX_EV_CONN_LOST, k->volume,
+		    px_owner_path(px, k, u->network), now_ms,
+		    "volume %s: connection over network %s lost: %s; "
+		    "%u calls were on it",
+		    px->cfg.volume[k->volume].name,
+		    px->cfg.network[u->network], why, u->calls.n);
+	px_conn_drop(px, u, false, now_ms);
+	px_conns_maintain(px, k, now_ms);
+	px_pump(px, k, now_ms);
+}
+
+/* A network over which the owner's agent can be asked now, or PX_NONE. */
+static uint32_t
+control_path(const struct px *px, uint32_t volume)
+{
+	const struct px_volume *v = &px->volume[volume];
+
+	for (uint32_t i = 0; i < px->cfg.nnetworks; i++) {
+		uint32_t path =
+		    px_path_index(&px->cfg, v->owner, v->order[i]);
+
+		if (px->control[path].state == UCONN_READY &&
+		    px->path[path].state == PATH_UP)
+			return path;
+	}
+	return PX_NONE;
+}
+
+uint32_t
+px_control_path(const struct px *px, uint32_t volume)
+{
+	return control_path(px, volume);
+}
+
+static void
+fence(struct px *px, struct uconn *u, uint64_t now_ms)
+{
+	uint32_t path = control_path(px, u->kconn->volume);
+	struct px_action *a;
+
+	(void)now_ms;
+	if (u->fencing || path == PX_NONE)
+		return;
+	u->fencing = true;
+	u->fence_path = path;
+	px->count.fences++;
+	a = px_act(px, PX_FENCE);
+	a->path = path;
+	a->kconn = u->kconn;
+	a->kconn_id = u->kconn->id;
+	a->volume = u->kconn->volume;
+	a->network = u->network;
+	/* All that ever was there, but not what is being made now. */
+	a->floor = u->state == UCONN_NONE ? u->generation : u->generation - 1;
+}
+
+/*
+ * Must the call wait for a fence? Asks for those that are missing. The rule
+ * is in core.h.
+ */
+bool
+px_fence_wanted(struct px *px, struct call *c, uint64_t now_ms)
+{
+	struct kconn *k = c->kconn;
+	uint32_t server = px->volume[k->volume].owner;
+	bool wanted = false;
+
+	if (c->sends == 0 || c->class == CALL_PASSED || px->cfg.no_fence ||
+	    c->sent_server != server || c->sent_boot != px->boot[server])
+		return false;
+	for (uint32_t n = 0; n < px->cfg.nnetworks; n++)
+		if (c->sent_gen[n] > k->u[n].floor) {
+			wanted = true;
+			fence(px, &k->u[n], now_ms);
+		}
+	return wanted;
+}
+
+/* All connections of a kconn that the kernel has closed. */
+void
+px_fence_retired(struct px *px, struct kconn *k)
+{
+	uint32_t path = control_path(px, k->volume);
+	struct px_action *a;
+
+	if (k->fencing || path == PX_NONE)
+		return;
+	k->fencing = true;
+	k->fence_path = path;
+	px->count.fences++;
+	a = px_act(px, PX_FENCE);
+	a->path = path;
+	a->kconn = k;
+	a->kconn_id = k->id;
+	a->volume = k->volume;
+	a->network = PX_NONE;
+	a->floor = UINT64_MAX;
+}
+
+void
+px_fence_done(struct px *px, uint32_t path, uint32_t volume,
+    uint64_t kconn_id, uint32_t network, uint64_t floor, uint64_t now_ms)
+{
+	struct kconn *k = px_kconn_find(px, kconn_id);
+	struct uconn *u;
+
+	if (k == NULL || k->volume != volume ||
+	    px_path_server(px, path) != px->volume[volume].owner)
+		return;
+	px->count.fences_confirmed++;
+	if (network == PX_NONE) {
+		if (k->retired)
+			px_retired_release(px, k, now_ms);
+		return;
+	}
+	u = &k->u[network];
+	u->fencing = false;
+	if (floor != UINT64_MAX && floor > u->floor)
+		u->floor = floor;
+	px_explain(px, PX_EV_FENCED, volume, path, now_ms,
+	    "volume %s: connections over network %s up to generation %llu "
+	    "are fenced, %u calls held",
+	    px->cfg.volume[volume].name, px->cfg.network[network],
+	    (unsigned long long)u->floor, k->held.n);
+	px_pump(px, k, now_ms);
+}
+
+static bool
+may_still_land(struct px *px, struct kconn *k)
+{
+	uint32_t server = px->volume[k->volume].owner;
+
+	for (uint32_t n = 0; n < px->cfg.nnetworks; n++)
+		for (struct call *c = k->u[n].calls.first; c; c = c->next)
+			if (c->class != CALL_PASSED)
+				return true;
+	for (struct call *c = k->held.first; c != NULL; c = c->next)
+		if (c->class != CALL_PASSED && c->sends > 0 &&
+		    c->sent_server == server && c->sent_boot == px->boot[server])
+			return true;
+	return false;
+}
+
+void
+px_kconn_close(struct px *px, struct kconn *k, uint64_t now_ms)
+{
+	assert(!k->retired);
+	k->gates = may_still_land(px, k);
+	for (uint32_t n = 0; n < px->cfg.nnetworks; n++)
+		px_conn_drop(px, &k->u[n], true, now_ms);
+	px_calls_drop(px, k);
+	k->retired = true;
+	if (k->gates)
+		px->volume[k->volume].retired++;
+	px_fence_retired(px, k);
+}
+
+/* Its connections cannot do anything any more. */
+void
+px_retired_release(struct px *px, struct kconn *k, uint64_t now_ms)
+{
+	struct kconn **at = &px->kconns;
+	struct px_action *a;
+	uint32_t volume = k->volume;
+	bool gated = k->gates;
+
+	while (*at != k)
+		at = &(*at)->next;
+	*at = k->next;
+	px->nkconns--;
+	a = px_act(px, PX_KCONN_FREE);
+	a->kconn = k;
+	a->kconn_id = k->id;
+	if (!gated)
+		return;
+	px->volume[volume].retired--;
+	px_pump_volume(px, volume, now_ms);
+}

@@ -1,0 +1,285 @@
+/*
+ * The state of one path. See path.h. Pure.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "path.h"
+
+const char *const path_state_names[] = {"down", "up"};
+
+const char *const path_reason_names[PATH_NREASONS] = {
+    [PATH_NEW] = "not tried yet",
+    [PATH_CARRIER] = "interface without carrier",
+    [PATH_NO_ADDRESS] = "interface or address gone",
+    [PATH_ADDRESS] = "address changed",
+    [PATH_SILENT] = "nothing heard, probe not acknowledged",
+    [PATH_ONE_WAY] = "heard, but probe not acknowledged",
+    [PATH_UNREACHABLE] = "unreachable",
+    [PATH_ANSWERED] = "control connection answered",
+};
+
+/* Heartbeat loss: this many of the last LOSSY_WINDOW make a path lossy, none
+ * of the last CLEAN_WINDOW end it. */
+enum { LOSSY_COUNT = 3, LOSSY_WINDOW = 20, CLEAN_WINDOW = 40 };
+enum { LOSSY_HOLD_MS = 5000, LOSSY_HOLD_MAX_MS = 120000 };
+
+void
+path_init(struct path *p, const struct path_config *cfg, bool exists)
+{
+	memset(p, 0, sizeof(*p));
+	p->exists = exists;
+	p->interval_ms = cfg->interval_ms;
+	p->multiplier = cfg->multiplier;
+}
+
+uint32_t
+path_detect_ms(const struct path *p)
+{
+	return p->interval_ms * p->multiplier;
+}
+
+bool
+path_held(const struct path *p, uint64_t now_ms)
+{
+	return now_ms < p->hold_until_ms;
+}
+
+static bool
+set_state(struct path *p, enum path_state state, enum path_reason why,
+    uint64_t now_ms)
+{
+	if (p->state == state)
+		return false;
+	p->state = state;
+	p->reason = why;
+	p->since_ms = now_ms;
+	return true;
+}
+
+static bool
+go_down(struct path *p, const struct path_config *cfg, enum path_reason why,
+    uint64_t now_ms)
+{
+	uint64_t hold = cfg->hold_ms;
+
+	p->probe_ms = 0;
+	p->probe_acked = false;
+	p->loss_slots = 0;
+	if (!set_state(p, PATH_DOWN, why, now_ms)) {
+		p->reason = why;
+		return false;
+	}
+	p->downs++;
+	p->flaps++;
+	for (uint32_t i = 1; i < p->flaps && hold < cfg->hold_max_ms; i++)
+		hold *= 2;
+	if (hold > cfg->hold_max_ms)
+		hold = cfg->hold_max_ms;
+	p->hold_ms = (uint32_t)hold;
+	return true;
+}
+
+bool
+path_interface(struct path *p, const struct path_config *cfg, bool up,
+    enum path_reason why, uint64_t now_ms)
+{
+	p->interface_up = up;
+	if (up && why != PATH_ADDRESS)
+		return false;
+	return go_down(p, cfg, why, now_ms);
+}
+
+static unsigned
+lost_of(const struct path *p, unsigned window)
+{
+	unsigned n = p->loss_slots < window ? p->loss_slots : window;
+
+	if (n == 0)
+		return 0;
+	return (unsigned)__builtin_popcountll(
+	    n >= 64 ? p->loss_bits : p->loss_bits & ((1ull << n) - 1));
+}
+
+static void
+mark_lossy(struct path *p, uint64_t now_ms)
+{
+	uint64_t hold = LOSSY_HOLD_MS;
+
+	if (!p->lossy) {
+		p->lossy = true;
+		p->lossy_times++;
+	}
+	for (uint32_t i = 1; i < p->lossy_times && hold < LOSSY_HOLD_MAX_MS;
+	     i++)
+		hold *= 2;
+	p->lossy_until_ms = now_ms +
+	    (hold < LOSSY_HOLD_MAX_MS ? hold : LOSSY_HOLD_MAX_MS);
+}
+
+static void
+count_loss(struct path *p, uint64_t lost, uint64_t now_ms)
+{
+	/* A long gap was an outage, and is known as one. */
+	if (lost >= p->multiplier * 2ull || lost >= PATH_LOSS_SLOTS) {
+		p->loss_slots = 0;
+		return;
+	}
+	p->lost += lost;
+	for (uint64_t i = 0; i < lost; i++)
+		p->loss_bits = p->loss_bits << 1 | 1;
+	p->loss_bits <<= 1;
+	p->loss_slots += (unsigned)lost + 1;
+	if (p->loss_slots > PATH_LOSS_SLOTS)
+		p->loss_slots = PATH_LOSS_SLOTS;
+	if (lost > 0 && lost_of(p, LOSSY_WINDOW) >= LOSSY_COUNT)
+		mark_lossy(p, now_ms);
+}
+
+void
+path_heartbeat(struct path *p, const struct path_config *cfg, uint64_t boot,
+    uint64_t seq, uint32_t interval_ms, uint32_t multiplier, uint64_t now_ms)
+{
+	(void)cfg;
+	if (boot == p->heartbeat_boot && seq <= p->heartbeat_seq)
+		return;
+	if (boot == p->heartbeat_boot && p->heartbeat_ms != 0)
+		count_loss(p, seq - p->heartbeat_seq - 1, now_ms);
+	else
+		p->loss_slots = 0;
+	p->heartbeat_boot = boot;
+	p->heartbeat_seq = seq;
+	p->heartbeat_ms = now_ms;
+	p->heartbeats++;
+	if (interval_ms > 0 && multiplier > 0) {
+		p->interval_ms = interval_ms;
+		p->multiplier = multiplier;
+	}
+	path_heard(p, now_ms);
+}
+
+void
+path_heard(struct path *p, uint64_t now_ms)
+{
+	p->heard_ms = now_ms;
+}
+
+void
+path_retransmits(struct path *p, uint32_t retrans, uint32_t sent,
+    uint64_t now_ms)
+{
+	/* One loss in twenty, and not of a handful. */
+	if (retrans >= LOSSY_COUNT && retrans * 20ull >= sent)
+		mark_lossy(p, now_ms);
+}
+
+void
+path_probe_sent(struct path *p, uint64_t now_ms)
+{
+	p->probe_ms = now_ms;
+	p->probe_acked = false;
+	p->probes++;
+}
+
+void
+path_probe_acked(struct path *p, uint64_t now_ms)
+{
+	p->probe_acked = true;
+	path_heard(p, now_ms);
+}
+
+void
+path_probe_answered(struct path *p, uint32_t rtt_us, uint64_t now_ms)
+{
+	p->probe_ms = 0;
+	p->probe_acked = false;
+	p->answered_ms = now_ms;
+	if (rtt_us == 0)
+		rtt_us = 1;
+	p->rtt_us = p->rtt_us == 0
+	    ? rtt_us
+	    : (uint32_t)((p->rtt_us * 7ull + rtt_us) / 8);
+	path_heard(p, now_ms);
+}
+
+bool
+path_control_up(struct path *p, uint64_t now_ms)
+{
+	path_heard(p, now_ms);
+	p->answered_ms = now_ms;
+	if (!set_state(p, PATH_UP, PATH_ANSWERED, now_ms))
+		return false;
+	if (p->flaps > 0)
+		p->hold_until_ms = now_ms + p->hold_ms;
+	p->calm_ms = now_ms;
+	return true;
+}
+
+bool
+path_control_lost(struct path *p, const struct path_config *cfg,
+    bool unreachable, uint64_t now_ms)
+{
+	p->probe_ms = 0;
+	p->probe_acked = false;
+	if (!unreachable || p->state == PATH_DOWN)
+		return false;
+	if (p->heard_ms + path_detect_ms(p) > now_ms)
+		return false;
+	return go_down(p, cfg, PATH_UNREACHABLE, now_ms);
+}
+
+/* A probe may well take this long on a path that is only far. */
+static uint32_t
+patience_ms(const struct path *p)
+{
+	uint32_t half = path_detect_ms(p) / 2, far = p->rtt_us / 400 + 10;
+
+	return half > far ? half : far;
+}
+
+bool
+path_tick(struct path *p, const struct path_config *cfg, uint64_t now_ms)
+{
+	uint64_t unacked = 0;
+
+	if (p->lossy && now_ms >= p->lossy_until_ms &&
+	    lost_of(p, CLEAN_WINDOW) == 0)
+		p->lossy = false;
+	if (p->state == PATH_DOWN)
+		return false;
+	if (p->flaps > 0 && now_ms >= p->hold_until_ms &&
+	    now_ms - p->calm_ms >= cfg->calm_ms) {
+		p->flaps--;
+		p->calm_ms = now_ms;
+	}
+	if (p->probe_ms != 0 && !p->probe_acked)
+		unacked = now_ms - p->probe_ms;
+	if (now_ms >= p->heard_ms + path_detect_ms(p) &&
+	    unacked >= patience_ms(p))
+		return go_down(p, cfg, PATH_SILENT, now_ms);
+	if (unacked >= cfg->oneway_ms && unacked >= patience_ms(p))
+		return go_down(p, cfg, PATH_ONE_WAY, now_ms);
+	return false;
+}
+
+bool
+path_wants_probe(const struct path *p, const struct path_config *cfg,
+    uint64_t oldest_sent_ms, uint64_t now_ms)
+{
+	uint64_t last = p->answered_ms;
+
+	if (p->state != PATH_UP)
+		return false;
+	if (p->probe_ms != 0) {
+		/* An agent that is busy or stopped need not be asked often;
+		 * only its kernel's acknowledgement is wanted. */
+		return p->probe_acked &&
+		    now_ms - p->heard_ms >= path_detect_ms(p) / 2 &&
+		    now_ms - p->probe_ms >= path_detect_ms(p) / 2;
+	}
+	if (now_ms - p->heard_ms >= path_detect_ms(p) / 2)
+		return true;
+	return oldest_sent_ms != 0 &&
+	    now_ms - oldest_sent_ms >= cfg->probe_after_ms &&
+	    now_ms - last >= cfg->probe_after_ms;
+}
