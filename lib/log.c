@@ -117,16 +117,16 @@ write_line(enum log_level level, const char *fmt, va_list ap)
 		return;
 }
 
-#define DEFINE_LOG(function, level)                                            \
-	void function(const char *fmt, ...)                                    \
-	{                                                                      \
-		va_list ap;                                                    \
-                                                                               \
-		if (!log_wants(level))                                         \
-			return;                                                \
-		va_start(ap, fmt);                                             \
-		write_line(level, fmt, ap);                                    \
-		va_end(ap);                                                    \
+#define DEFINE_LOG(function, level)         \
+	void function(const char *fmt, ...) \
+	{                                   \
+		va_list ap;                 \
+                                            \
+		if (!log_wants(level))      \
+			return;             \
+		va_start(ap, fmt);          \
+		write_line(level, fmt, ap); \
+		va_end(ap);                 \
 	}
 
 DEFINE_LOG(log_debug, LOG_LEVEL_DEBUG)

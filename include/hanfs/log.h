@@ -63,9 +63,9 @@ struct log_limit {
 	uint32_t written;
 	uint64_t suppressed;
 };
-#define LOG_LIMIT_INIT(burst, interval_ms)                                     \
-	{                                                                      \
-		(burst), (interval_ms), 0, 0, 0                                \
+#define LOG_LIMIT_INIT(burst, interval_ms)      \
+	{                                       \
+		(burst), (interval_ms), 0, 0, 0 \
 	}
 
 void log_limited(struct log_limit *limit, uint64_t now_ms, enum log_level level,

@@ -150,7 +150,7 @@ test_fatal_exits(void **state)
 	assert_non_null(strstr(captured(), "no such server: s9\n"));
 }
 
-#define CAPTURED(f)                                                            \
+#define CAPTURED(f) \
 	cmocka_unit_test_setup_teardown(f, capture_start, capture_stop)
 
 int

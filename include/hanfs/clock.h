@@ -1,0 +1,16 @@
+/*
+ * The one clock of all programs: CLOCK_BOOTTIME, which never goes back and
+ * counts time spent suspended, so that nothing looks fresh after a resume.
+ *
+ * Only a daemon's shell asks it; decisions get the time as an argument.
+ */
+#ifndef HANFS_CLOCK_H
+#define HANFS_CLOCK_H
+
+#include <stdint.h>
+
+/* Time since some moment before this boot's first process. */
+uint64_t clock_now_ms(void);
+uint64_t clock_now_us(void);
+
+#endif
