@@ -1,0 +1,179 @@
+/*
+ * The cluster's configuration: one file, the same on servers and clients.
+ *
+ * Owns reading it, every default, every bound, and the messages about what
+ * is wrong in it. The result is plain data that never changes: arrays with
+ * counts; things refer to each other by index. A reload loads anew.
+ *
+ *	cluster = "office"
+ *	network "A" { prefix = {"10.81.1.0/24"} }
+ *	network "B" { prefix = {"10.82.1.0/24"} }
+ *	server "s1" {
+ *		id = 1
+ *		public_key = "..."
+ *		addresses = {"10.81.1.11", "10.82.1.11"}
+ *	}
+ *	volume "home" { id = 1  candidates = {"s1"} }
+ *	proxy { replay_max = "64M" }
+ *
+ * All options with type, bounds, default and meaning: the table in
+ * lib/config_table.c. A new option is a member here and a line there.
+ */
+#ifndef HANFS_CONFIG_H
+#define HANFS_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hanfs/addr.h"
+
+#define CONFIG_DEFAULT_PATH   "/etc/hanfs/hanfs.conf"
+#define CONFIG_NAME_MAX       64 /* bytes of a name, without NUL */
+#define CONFIG_TEXT_MAX       255
+#define CONFIG_NETWORKS_MAX   4
+#define CONFIG_PREFIXES_MAX   8 /* of a network */
+#define CONFIG_SERVERS_MAX    16
+#define CONFIG_ADDRS_MAX      8 /* of a server */
+#define CONFIG_VOLUMES_MAX    64
+#define CONFIG_CANDIDATES_MAX 8
+#define CONFIG_PUBLIC_KEY_LEN 32 /* Ed25519 */
+
+/* Order in the file is order of preference: index 0 is the primary one. */
+struct config_network {
+	char name[CONFIG_NAME_MAX + 1];
+	uint32_t id; /* on the wire; by default the place in the file from 1 */
+	unsigned nprefixes;
+	struct hanfs_prefix prefixes[CONFIG_PREFIXES_MAX];
+};
+
+struct config_server_addr {
+	struct hanfs_addr addr; /* with the server's port */
+	unsigned network;       /* index */
+};
+
+struct config_server {
+	char name[CONFIG_NAME_MAX + 1];
+	uint32_t id;
+	uint8_t public_key[CONFIG_PUBLIC_KEY_LEN];
+	uint16_t port; /* TCP, of the agent on each of the addresses */
+	unsigned naddrs;
+	struct config_server_addr addrs[CONFIG_ADDRS_MAX];
+};
+
+/* Where the agent finds a volume's NFS server. */
+struct config_backend {
+	char netns[CONFIG_TEXT_MAX + 1]; /* path of its network namespace */
+	struct hanfs_addr address;       /* in there; without a port */
+	uint16_t nfs_port;
+	uint16_t mount_port;
+};
+
+struct config_volume {
+	char name[CONFIG_NAME_MAX + 1];
+	uint32_t id;
+	struct hanfs_addr loopback; /* what clients mount; with the port */
+	uint16_t port;
+	unsigned ncandidates;
+	unsigned candidates[CONFIG_CANDIDATES_MAX]; /* index of servers */
+	char export[CONFIG_TEXT_MAX + 1];           /* path that is mounted */
+	struct config_backend backend;
+};
+
+enum config_paths {
+	CONFIG_PATHS_PRIMARY_FIRST, /* one path; the first network's if up */
+	CONFIG_PATHS_ALL,           /* all healthy paths carry calls */
+};
+
+struct config_proxy {
+	char user[CONFIG_NAME_MAX + 1];
+	uint64_t replay_max; /* bytes of calls and replies held */
+	uint64_t reserve;    /* of these, kept for small calls */
+	uint64_t linger_ms;  /* an answered call's identity is remembered */
+	enum config_paths paths;
+	bool insecure; /* peers from ports of 1024 and above are served */
+
+	uint64_t calls_max;       /* held at once */
+	uint64_t connections_max; /* of the kernel, at once */
+	uint64_t replay_calls;    /* under way at first in a replay */
+	uint64_t probe_after_ms;  /* a call outstanding so long: probe */
+	uint64_t oneway_ms;       /* probe unacknowledged so long: down */
+	uint64_t user_timeout_ms; /* TCP data unacknowledged so long: dead */
+	uint64_t connect_ms;      /* an attempt to connect may take this */
+	uint64_t retry_ms;        /* between attempts, at first */
+	uint64_t retry_max_ms;    /* and at most */
+	uint64_t hold_ms;         /* a path is avoided after a fault */
+	uint64_t hold_max_ms;     /* and at most, when it flaps */
+	uint64_t calm_ms;         /* up so long: one flap is forgotten */
+};
+
+struct config_detector {
+	char user[CONFIG_NAME_MAX + 1];
+	uint64_t verify_per_second; /* signatures, budget of all servers */
+};
+
+struct config_agent {
+	char user[CONFIG_NAME_MAX + 1];
+	char key[CONFIG_TEXT_MAX + 1]; /* see config_key_path */
+	uint64_t heartbeat_interval_ms;
+	uint64_t multiplier;  /* so many missed: down */
+	uint64_t retain_s;    /* a reply never acknowledged is kept */
+	uint64_t linger_ms;   /* an acknowledged one is kept */
+	uint64_t rt_priority; /* SCHED_FIFO of heartbeats; 0: none */
+	uint64_t clients_max;
+	uint64_t calls_per_client; /* in progress or finished, not acked */
+	uint64_t reply_memory;     /* bytes of replies kept */
+};
+
+struct config {
+	char cluster[CONFIG_NAME_MAX + 1];
+	uint16_t heartbeat_port; /* UDP */
+	unsigned nnetworks;
+	struct config_network networks[CONFIG_NETWORKS_MAX];
+	unsigned nservers;
+	struct config_server servers[CONFIG_SERVERS_MAX];
+	unsigned nvolumes;
+	struct config_volume volumes[CONFIG_VOLUMES_MAX];
+	struct config_proxy proxy;
+	struct config_detector detector;
+	struct config_agent agent;
+};
+
+/*
+ * Reads the file. NULL when anything in it is wrong: *errors is then a text
+ * with one line for each fault, "file:line: what is wrong, and what to write
+ * instead", ended by newlines; the caller frees it. Else *errors is NULL.
+ */
+struct config *config_load(const char *path, char **errors);
+
+/* For start-up: as config_load, but logs the errors and exits. */
+struct config *config_load_or_exit(const char *path);
+
+void config_free(struct config *config);
+
+/* Look-ups by what the wire or a person names: the index, or -1. */
+int config_find_network(const struct config *config, const char *name);
+int config_find_network_id(const struct config *config, uint32_t id);
+int config_find_server(const struct config *config, const char *name);
+int config_find_server_id(const struct config *config, uint32_t id);
+int config_find_volume(const struct config *config, const char *name);
+int config_find_volume_id(const struct config *config, uint32_t id);
+
+/* The network that an address lies in: index, or -1. */
+int config_network_of(
+    const struct config *config, const struct hanfs_addr *addr);
+
+/* The address of a server on a network, or NULL when it has none there. */
+const struct config_server_addr *config_server_addr_on(
+    const struct config_server *server, unsigned network);
+
+/*
+ * The file of a server's secret key, into buf[size]: agent.key, in which the
+ * word SERVER stands for the server's name. 0, or -1: too long.
+ */
+int config_key_path(const struct config *config,
+    const struct config_server *server, char *buf, size_t size);
+
+const char *config_paths_name(enum config_paths paths);
+
+#endif
