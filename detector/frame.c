@@ -90,13 +90,13 @@ header_sum(const uint8_t *p, size_t len)
 
 /* A packet comes from one host: not from a group, not from nowhere. */
 static bool
-source_ok(const struct hb_addr *a)
+source_ok(const struct hanfs_addr *a)
 {
 	static const uint8_t zero[16];
 
-	if (memcmp(a->ip, zero, a->ip_len) == 0)
+	if (memcmp(a->ip, zero, sizeof(zero)) == 0)
 		return false;
-	return a->ip_len == 4 ? a->ip[0] < 224 : a->ip[0] != 0xff;
+	return a->family == 4 ? a->ip[0] < 224 : a->ip[0] != 0xff;
 }
 
 static enum hb_reason
@@ -115,7 +115,7 @@ parse_ipv4(struct rest *r, struct frame *f)
 		return HB_DROP_IP;
 	if ((get16(p + 6) & IPV4_FRAGMENT) != 0)
 		return HB_DROP_FRAGMENT;
-	f->source.ip_len = 4;
+	f->source.family = 4;
 	memcpy(f->source.ip, p + 12, 4);
 	if (!source_ok(&f->source))
 		return HB_DROP_IP;
@@ -141,7 +141,7 @@ parse_ipv6(struct rest *r, struct frame *f)
 		return HB_DROP_FRAGMENT;
 	if (p[6] != PROTO_UDP) /* our sender uses no extension headers */
 		return HB_DROP_IP;
-	f->source.ip_len = 16;
+	f->source.family = 6;
 	memcpy(f->source.ip, p + 8, 16);
 	if (!source_ok(&f->source))
 		return HB_DROP_IP;

@@ -22,7 +22,7 @@ enum frame_link {
 struct frame {
 	const uint8_t *payload; /* borrowed from the frame */
 	size_t len;
-	struct hb_addr source; /* network 0 */
+	struct hanfs_addr source;
 	bool unicast;
 };
 

@@ -19,7 +19,7 @@ struct known {
 	uint64_t boot; /* 0: nothing yet */
 	uint64_t sequence;
 	bool reopened; /* a gap says nothing about losses */
-	struct hb_addr source;
+	struct hanfs_addr source;
 	struct bucket expected, other;
 };
 
@@ -244,13 +244,6 @@ hbguard_sequence(const struct hbguard *g, unsigned slot, unsigned server)
 	return g->slots[slot].known[server].sequence;
 }
 
-static bool
-same_source(const struct hb_addr *a, const struct hb_addr *b)
-{
-	return a->port == b->port && a->ip_len == b->ip_len &&
-	       memcmp(a->ip, b->ip, a->ip_len) == 0;
-}
-
 /*
  * The sequence that a packet of this boot must exceed on a slot which has
  * seen none of it: what other slots of the same network have, open or not,
@@ -335,10 +328,10 @@ check_known(const struct hbguard *g, const struct slot *s,
 
 static bool
 is_expected(const struct known *k, const struct hb_head *h,
-    const struct hb_addr *source)
+    const struct hanfs_addr *source)
 {
 	return h->boot == k->boot && h->sequence - k->sequence <= HBG_WINDOW &&
-	       same_source(source, &k->source);
+	       addr_cmp(source, &k->source) == 0;
 }
 
 /* All guards have passed: the one place that changes what is known. */

@@ -74,9 +74,9 @@ wire_init(struct wire *w)
 }
 
 static bool
-addr_ok(const struct hb_addr *a)
+addr_ok(const struct hanfs_addr *a)
 {
-	return (a->ip_len == 4 || a->ip_len == 16) && a->port != 0;
+	return (a->family == 4 || a->family == 6) && a->port != 0;
 }
 
 /* The rules that both directions keep, beyond the counts of the .x. */
@@ -100,7 +100,7 @@ heartbeat_ok(const struct heartbeat *hb)
 		if (v->state >= HB_STATES || v->naddrs > HB_ADDRS_MAX)
 			return false;
 		for (j = 0; j < v->naddrs; j++)
-			if (!addr_ok(&v->addrs[j]))
+			if (!addr_ok(&v->addrs[j].addr))
 				return false;
 	}
 	return true;
@@ -117,11 +117,12 @@ volume_to_wire(const struct hb_volume *v, struct hbx_volume *x)
 	x->addrs.addrs_len = v->naddrs;
 	for (j = 0; j < v->naddrs; j++) {
 		struct hbx_addr *xa = &x->addrs.addrs_val[j];
+		const struct hanfs_addr *addr = &v->addrs[j].addr;
 
 		xa->network = v->addrs[j].network;
-		xa->port = v->addrs[j].port;
-		xa->ip.ip_len = v->addrs[j].ip_len;
-		memcpy(xa->ip.ip_val, v->addrs[j].ip, v->addrs[j].ip_len);
+		xa->port = addr->port;
+		xa->ip.ip_len = (unsigned)addr_ip_len(addr);
+		memcpy(xa->ip.ip_val, addr->ip, xa->ip.ip_len);
 	}
 }
 
@@ -232,6 +233,18 @@ hb_verify(const uint8_t *buf, size_t len, const uint8_t *key)
 }
 
 static int
+addr_from_wire(const struct hbx_addr *x, struct hanfs_addr *addr)
+{
+	if (x->port > UINT16_MAX || (x->ip.ip_len != 4 && x->ip.ip_len != 16))
+		return -1;
+	addr->family = x->ip.ip_len == 4 ? 4 : 6;
+	addr->port = (uint16_t)x->port;
+	memcpy(addr->ip, x->ip.ip_val, x->ip.ip_len);
+	return 0;
+}
+
+/* *v is zeroed. */
+static int
 volume_from_wire(const struct hbx_volume *x, struct hb_volume *v)
 {
 	unsigned j;
@@ -243,14 +256,10 @@ volume_from_wire(const struct hbx_volume *x, struct hb_volume *v)
 	v->state = (uint8_t)x->state;
 	v->naddrs = (uint8_t)x->addrs.addrs_len;
 	for (j = 0; j < v->naddrs; j++) {
-		const struct hbx_addr *xa = &x->addrs.addrs_val[j];
-
-		if (xa->port > UINT16_MAX)
+		v->addrs[j].network = x->addrs.addrs_val[j].network;
+		if (addr_from_wire(&x->addrs.addrs_val[j], &v->addrs[j].addr) <
+		    0)
 			return -1;
-		v->addrs[j].network = xa->network;
-		v->addrs[j].port = (uint16_t)xa->port;
-		v->addrs[j].ip_len = (uint8_t)xa->ip.ip_len;
-		memcpy(v->addrs[j].ip, xa->ip.ip_val, xa->ip.ip_len);
 	}
 	return 0;
 }
@@ -317,7 +326,7 @@ volume_len(const struct hb_volume *v)
 	unsigned j, n = 4 + 8 + 4 + 4;
 
 	for (j = 0; j < v->naddrs; j++)
-		n += 4 + 4 + 4 + v->addrs[j].ip_len;
+		n += 4 + 4 + 4 + (unsigned)addr_ip_len(&v->addrs[j].addr);
 	return n;
 }
 

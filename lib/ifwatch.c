@@ -6,11 +6,11 @@
  * the reading is seen after it; messages say the new state, not a
  * difference, so seeing one twice does no harm.
  */
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <libmnl/libmnl.h>
@@ -80,8 +80,8 @@ entry_get(struct ifwatch *w, int ifindex)
 static bool
 addr_equal(const struct ifwatch_addr *a, const struct ifwatch_addr *b)
 {
-	return a->ip_len == b->ip_len && a->prefix_len == b->prefix_len &&
-	       memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+	return a->prefix_len == b->prefix_len &&
+	       addr_cmp(&a->addr, &b->addr) == 0;
 }
 
 static void
@@ -170,6 +170,22 @@ on_link(struct ifwatch *w, const struct nlmsghdr *h)
 	}
 }
 
+static bool
+set_addr(struct ifwatch_addr *out, unsigned family, const void *ip)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6};
+
+	if (family == AF_INET) {
+		memcpy(&sin.sin_addr, ip, 4);
+		return addr_from_sockaddr(&out->addr, (struct sockaddr *)&sin,
+			   sizeof(sin)) == 0;
+	}
+	memcpy(&sin6.sin6_addr, ip, 16);
+	return addr_from_sockaddr(
+		   &out->addr, (struct sockaddr *)&sin6, sizeof(sin6)) == 0;
+}
+
 /* The host's own address: IFA_LOCAL where there is a peer, IFA_ADDRESS. */
 static bool
 get_addr(const struct nlmsghdr *h, struct ifwatch_addr *out, uint32_t *flags)
@@ -177,11 +193,11 @@ get_addr(const struct nlmsghdr *h, struct ifwatch_addr *out, uint32_t *flags)
 	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
 	const void *local = NULL, *address = NULL;
 	const struct nlattr *a;
+	unsigned ip_len = m->ifa_family == AF_INET ? 4 : 16;
 
 	memset(out, 0, sizeof(*out));
 	if (m->ifa_family != AF_INET && m->ifa_family != AF_INET6)
 		return false;
-	out->ip_len = m->ifa_family == AF_INET ? 4 : 16;
 	out->prefix_len = m->ifa_prefixlen;
 	*flags = m->ifa_flags;
 	mnl_attr_for_each(a, h, sizeof(*m))
@@ -189,19 +205,18 @@ get_addr(const struct nlmsghdr *h, struct ifwatch_addr *out, uint32_t *flags)
 		unsigned type = mnl_attr_get_type(a);
 		unsigned len = mnl_attr_get_payload_len(a);
 
-		if (type == IFA_LOCAL && len == out->ip_len)
+		if (type == IFA_LOCAL && len == ip_len)
 			local = mnl_attr_get_payload(a);
-		else if (type == IFA_ADDRESS && len == out->ip_len)
+		else if (type == IFA_ADDRESS && len == ip_len)
 			address = mnl_attr_get_payload(a);
 		else if (type == IFA_FLAGS && len == sizeof(uint32_t))
 			*flags = mnl_attr_get_u32(a);
 	}
 	if (local == NULL)
 		local = address;
-	if (local == NULL || out->prefix_len > out->ip_len * 8)
+	if (local == NULL || out->prefix_len > ip_len * 8)
 		return false;
-	memcpy(out->ip, local, out->ip_len);
-	return true;
+	return set_addr(out, m->ifa_family, local);
 }
 
 static void
@@ -418,15 +433,4 @@ ifwatch_find(const struct ifwatch *w, int ifindex)
 	const struct entry *e = entry_find(w, ifindex);
 
 	return e != NULL ? &e->now : NULL;
-}
-
-bool
-ifwatch_addr_covers(const struct ifwatch_addr *a, const uint8_t *ip)
-{
-	unsigned whole = a->prefix_len / 8, bits = a->prefix_len % 8;
-
-	assert(a->prefix_len <= a->ip_len * 8);
-	if (memcmp(a->ip, ip, whole) != 0)
-		return false;
-	return bits == 0 || (a->ip[whole] ^ ip[whole]) >> (8 - bits) == 0;
 }

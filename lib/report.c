@@ -15,7 +15,7 @@
 #define HEAD_LEN offsetof(struct report, hello)
 
 _Static_assert(HEAD_LEN == 24, "hole in struct report");
-_Static_assert(sizeof(struct report_ifaddr) == 20, "hole in report_ifaddr");
+_Static_assert(sizeof(struct report_ifaddr) == 22, "hole in report_ifaddr");
 _Static_assert(sizeof(struct report_interface) ==
 		   32 + REPORT_ADDRS_MAX * sizeof(struct report_ifaddr),
     "hole in report_interface");
@@ -103,8 +103,7 @@ volumes_ok(const struct report_heartbeat *h)
 		    h->volumes[i].state >= HB_STATES)
 			return 0;
 		for (j = 0; j < h->volumes[i].naddrs; j++)
-			if (h->volumes[i].addrs[j].ip_len != 4 &&
-			    h->volumes[i].addrs[j].ip_len != 16)
+			if (addr_ip_len(&h->volumes[i].addrs[j].addr) == 0)
 				return 0;
 	}
 	return 1;

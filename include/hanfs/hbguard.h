@@ -91,7 +91,7 @@ struct hbguard_conf {
 struct hb_arrival {
 	unsigned slot;
 	uint64_t now_ms;
-	struct hb_addr source; /* .port as well; .network is not looked at */
+	struct hanfs_addr source; /* with its port */
 	bool unicast;
 };
 
@@ -104,7 +104,7 @@ struct hb_event {
 	bool unicast;
 	bool fresh;    /* no predecessor on this slot: lost says nothing */
 	uint64_t lost; /* sequences left out since the last one on this slot */
-	struct hb_addr source;
+	struct hanfs_addr source;
 	struct heartbeat hb;
 };
 

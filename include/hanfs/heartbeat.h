@@ -49,6 +49,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hanfs/addr.h"
+
 #define HB_MAGIC       0x484e4662u
 #define HB_VERSION     1u /* newest spoken here */
 #define HB_VERSION_MIN 1u /* oldest read here */
@@ -84,10 +86,7 @@ enum hb_state {
 /* An address of an agent.  24 bytes without holes: report.h sends it too. */
 struct hb_addr {
 	uint32_t network; /* id */
-	uint16_t port;    /* host order */
-	uint8_t ip_len;   /* 4 or 16 */
-	uint8_t pad;
-	uint8_t ip[16]; /* network order, the first ip_len bytes */
+	struct hanfs_addr addr;
 };
 
 struct hb_volume {

@@ -16,15 +16,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hanfs/addr.h"
+
 #define IFWATCH_NAME_MAX       16u /* IFNAMSIZ, with the NUL */
 #define IFWATCH_ADDRS_MAX      8u  /* further ones of an interface: left out */
 #define IFWATCH_INTERFACES_MAX 1024u
 
 struct ifwatch_addr {
-	uint8_t ip_len; /* 4 or 16 */
+	struct hanfs_addr addr; /* the host's own; port 0 */
 	uint8_t prefix_len;
-	uint8_t pad[2];
-	uint8_t ip[16]; /* network order; the host's own address */
+	uint8_t pad;
 };
 
 struct ifwatch_if {
@@ -35,7 +36,8 @@ struct ifwatch_if {
 	bool loopback;
 	bool gone; /* removed; the rest is what it was */
 	unsigned naddrs;
-	/* Without IPv6 addresses whose uniqueness is still being checked. */
+	/* Without IPv6 addresses that are link-local, or whose uniqueness is
+	 * still being checked. */
 	struct ifwatch_addr addrs[IFWATCH_ADDRS_MAX];
 };
 
@@ -59,8 +61,5 @@ int ifwatch_read(struct ifwatch *w);
 
 /* The interface with this index, or NULL.  Valid until the next read. */
 const struct ifwatch_if *ifwatch_find(const struct ifwatch *w, int ifindex);
-
-/* Is ip (of the same family) inside the network that a's prefix spans? */
-bool ifwatch_addr_covers(const struct ifwatch_addr *a, const uint8_t *ip);
 
 #endif

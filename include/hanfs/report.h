@@ -72,10 +72,9 @@ struct report_hello {
 #define REPORT_IF_SNIFFED 0x8u /* the detector listens on it */
 
 struct report_ifaddr {
-	uint8_t ip_len; /* 4 or 16 */
+	struct hanfs_addr addr; /* port 0 */
 	uint8_t prefix_len;
-	uint8_t pad[2];
-	uint8_t ip[16]; /* network order */
+	uint8_t pad;
 };
 
 /* The whole state of one interface, sent at each change of it. */
@@ -102,7 +101,8 @@ struct report_heartbeat {
 	uint32_t network; /* index in the configuration */
 	uint32_t server;  /* index in the configuration */
 	uint32_t flags;
-	struct hb_addr source; /* .network is the network's id */
+	struct hanfs_addr source;
+	uint8_t pad[4];
 	uint64_t boot;
 	uint64_t sequence;
 	uint32_t interval_ms;
@@ -111,7 +111,7 @@ struct report_heartbeat {
 	uint32_t page, pages;
 	uint32_t npeers;
 	uint32_t nvolumes;
-	uint32_t pad;
+	uint32_t pad2;
 	struct hb_peer peers[HB_PEERS_MAX];
 	struct hb_volume volumes[HB_VOLUMES_MAX]; /* cut after nvolumes */
 };

@@ -34,9 +34,9 @@ hbmake_volume(struct hb_volume *v, uint32_t id, unsigned naddrs)
 	v->naddrs = (uint8_t)naddrs;
 	for (i = 0; i < naddrs; i++) {
 		v->addrs[i].network = i + 1;
-		v->addrs[i].port = 2049;
-		v->addrs[i].ip_len = i % 2 ? 16 : 4;
-		memset(v->addrs[i].ip, (int)(10 + i), v->addrs[i].ip_len);
+		v->addrs[i].addr.port = 2049;
+		v->addrs[i].addr.family = i % 2 ? 6 : 4;
+		memset(v->addrs[i].addr.ip, (int)(10 + i), i % 2 ? 16 : 4);
 	}
 }
 

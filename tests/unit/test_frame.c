@@ -78,7 +78,7 @@ test_v4(void **state)
 	set_sum(p + IP4);
 	assert_int_equal(
 	    parse_link(FRAME_ETHERNET, p, sizeof(v4), &f), HB_PASSED);
-	assert_int_equal(f.source.ip_len, 4);
+	assert_int_equal(f.source.family, 4);
 	assert_memory_equal(f.source.ip, v4 + IP4 + 12, 4);
 	assert_int_equal(f.source.port, 40000);
 	assert_false(f.unicast);
@@ -101,7 +101,7 @@ test_v6(void **state)
 	(void)state;
 	assert_int_equal(
 	    parse_link(FRAME_ETHERNET, v6, sizeof(v6), &f), HB_PASSED);
-	assert_int_equal(f.source.ip_len, 16);
+	assert_int_equal(f.source.family, 6);
 	assert_memory_equal(f.source.ip, v6 + IP6 + 8, 16);
 	assert_int_equal(f.source.port, 40000);
 	assert_false(f.unicast);

@@ -49,7 +49,7 @@ bed_up(struct bed *b)
 	hbguard_open_slot(b->g, 1, 2);
 	hbmake_typical(&b->hb);
 	b->at.now_ms = 1000000;
-	b->at.source.ip_len = 4;
+	b->at.source.family = 4;
 	b->at.source.ip[0] = 10;
 	b->at.source.port = 40000;
 }

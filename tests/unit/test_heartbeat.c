@@ -127,8 +127,8 @@ test_encode_refuses(void **state)
 	REFUSED(hb.multiplier = HB_MULT_MAX + 1);
 	REFUSED(hb.volumes[1].state = HB_STATES);
 	REFUSED(hb.volumes[1].naddrs = HB_ADDRS_MAX + 1);
-	REFUSED(hb.volumes[0].addrs[1].ip_len = 5);
-	REFUSED(hb.volumes[0].addrs[1].port = 0);
+	REFUSED(hb.volumes[0].addrs[1].addr.family = 5);
+	REFUSED(hb.volumes[0].addrs[1].addr.port = 0);
 #undef REFUSED
 }
 
