@@ -68,7 +68,6 @@
 #define HB_VOLUMES_MAX  16u /* of one page */
 #define HB_ADDRS_MAX    8u  /* of one volume */
 #define HB_PEERS_MAX    32u
-#define HB_NETWORKS_MAX 32u /* bits of hb_peer.networks */
 #define HB_PAGES_MAX    64u
 #define HB_INTERVAL_MIN 5u     /* ms; a shorter one is malformed */
 #define HB_INTERVAL_MAX 60000u /* ms */
@@ -100,7 +99,7 @@ struct hb_volume {
 
 struct hb_peer {
 	uint32_t server;   /* id */
-	uint32_t networks; /* bit n: heard on the network with index n */
+	uint32_t networks; /* bit n: hears it on the network with id n+1 */
 };
 
 /* A heartbeat, decoded or to be encoded.  No pointers, no allocation. */

@@ -80,7 +80,7 @@ struct report_ifaddr {
 /* The whole state of one interface, sent at each change of it. */
 struct report_interface {
 	uint32_t ifindex;
-	uint32_t network; /* index in the configuration, or REPORT_NO_NETWORK */
+	uint32_t network; /* id, or REPORT_NO_NETWORK */
 	uint32_t flags;
 	uint32_t naddrs;
 	char name[REPORT_IFNAME_MAX]; /* NUL-terminated */
@@ -98,8 +98,8 @@ struct report_interface {
 
 struct report_heartbeat {
 	uint32_t ifindex; /* arrived on */
-	uint32_t network; /* index in the configuration */
-	uint32_t server;  /* index in the configuration */
+	uint32_t network; /* id */
+	uint32_t server;  /* id */
 	uint32_t flags;
 	struct hanfs_addr source;
 	uint8_t pad[4];
