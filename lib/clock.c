@@ -19,3 +19,13 @@ clock_now_ms(void)
 {
 	return clock_now_us() / 1000;
 }
+
+uint64_t
+clock_wall_ms(void)
+{
+	struct timespec ts;
+	int rc = clock_gettime(CLOCK_REALTIME, &ts);
+
+	assert(rc == 0);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}

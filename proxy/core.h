@@ -291,6 +291,9 @@ void px_interface(struct px *px, uint32_t network, bool up,
 void px_heartbeat(struct px *px, uint32_t server, uint32_t network,
     uint64_t boot, uint64_t seq, uint32_t interval_ms, uint32_t multiplier,
     uint64_t now_ms);
+/* Has the agent itself confirmed this boot of it? Heartbeats of another one
+ * are recorded ones, or too new to be believed: they are no evidence. */
+bool px_boot_known(const struct px *px, uint32_t server, uint64_t boot);
 void px_retransmits(struct px *px, uint32_t path, uint32_t retrans,
     uint32_t sent, uint64_t now_ms);
 /* A heartbeat, or an agent, says who serves a volume. */

@@ -205,6 +205,12 @@ px_interface(struct px *px, uint32_t network, bool up, enum path_reason why,
 	}
 }
 
+bool
+px_boot_known(const struct px *px, uint32_t server, uint64_t boot)
+{
+	return px->boot[server] == boot;
+}
+
 void
 px_heartbeat(struct px *px, uint32_t server, uint32_t network, uint64_t boot,
     uint64_t seq, uint32_t interval_ms, uint32_t multiplier, uint64_t now_ms)
@@ -216,11 +222,13 @@ px_heartbeat(struct px *px, uint32_t server, uint32_t network, uint64_t boot,
 
 	if (!p->exists)
 		return;
-	path_heartbeat(p, &px->cfg.path, boot, seq, interval_ms, multiplier,
-	    now_ms);
+	if (px_boot_known(px, server, boot))
+		path_heartbeat(p, &px->cfg.path, boot, seq, interval_ms,
+		    multiplier, now_ms);
 	/* It speaks again: an attempt made into the silence waits for TCP's
 	 * next retransmission, a new one does not. */
-	if (p->state == PATH_DOWN && silent) {
+	if (p->state == PATH_DOWN && silent && boot >= px->boot[server]) {
+		p->heard_ms = now_ms;
 		if (c->state == UCONN_CONNECTING) {
 			px_act(px, PX_CONTROL_ABORT)->path = path;
 			c->state = UCONN_NONE;

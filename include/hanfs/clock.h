@@ -13,4 +13,8 @@
 uint64_t clock_now_ms(void);
 uint64_t clock_now_us(void);
 
+/* The wall clock, since 1970: for people, and for numbers that must have
+ * grown by the next boot. Never for intervals. */
+uint64_t clock_wall_ms(void);
+
 #endif

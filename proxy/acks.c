@@ -1,0 +1,58 @@
+/*
+ * Naming to the agent what the kernel's TCP has taken, so that the agent can
+ * let these calls go. A reply counts as taken when nothing up to its end is
+ * left in the socket's send queue.
+ */
+#include <linux/sockios.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include "proxy.h"
+
+#define BATCH 1024u /* HANFS_XIDS_MAX */
+
+static void
+send_batch(struct proxy *p, struct kernel_conn *kc, uint32_t path, uint32_t n)
+{
+	uint32_t *xids = malloc(n * sizeof(*xids));
+
+	if (xids == NULL)
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		xids[i] = kc->taken[kc->taken_at].xid;
+		kc->taken_at = (kc->taken_at + 1) % TAKEN_MAX;
+	}
+	kc->taken_n -= n;
+	p->count.acks += n;
+	upstream_ack(p, path, kc->volume, kc->id, xids, n);
+}
+
+static void
+ack_conn(struct proxy *p, struct kernel_conn *kc)
+{
+	uint32_t path = px_control_path(p->px, kc->volume);
+	uint64_t taken;
+	int unacked = 0;
+
+	if (path == PX_NONE || ioctl(kc->w.fd, SIOCOUTQ, &unacked) == -1)
+		return;
+	taken = kc->w.out.bytes - (uint32_t)unacked;
+	while (kc->taken_n > 0) {
+		uint32_t n = 0;
+
+		while (n < kc->taken_n && n < BATCH &&
+		    kc->taken[(kc->taken_at + n) % TAKEN_MAX].at <= taken)
+			n++;
+		if (n == 0)
+			return;
+		send_batch(p, kc, path, n);
+	}
+}
+
+void
+kernel_acks(struct proxy *p)
+{
+	for (struct kernel_conn *kc = p->kernels; kc != NULL; kc = kc->next)
+		if (kc->taken_n > 0 && !kc->dead)
+			ack_conn(p, kc);
+}

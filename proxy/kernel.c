@@ -1,0 +1,399 @@
+/*
+ * The side of the kernel's NFS client: listeners on the volumes' loopback
+ * addresses, connections, calls coming in, replies going out, and which of
+ * those the kernel has taken.
+ *
+ * A connection is closed from here only when its peer talks nonsense. What
+ * happens to servers and networks never closes it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "hanfs/log.h"
+
+#include "proxy.h"
+
+/* Replies queued to one kernel connection: beyond HIGH no more are read. */
+enum { OUT_HIGH = 8 << 20, OUT_LOW = 2 << 20 };
+enum { READ_BUDGET = 64 }; /* records for each turn of the loop */
+
+struct listener {
+	struct proxy *p;
+	int fd;
+	uint32_t volume;
+	struct event ev;
+};
+
+struct kernel {
+	struct listener at[PX_VOLUMES];
+	uint32_t n;
+};
+
+static struct log_limit port_limit = LOG_LIMIT_INIT(3, 60000);
+static struct log_limit sense_limit = LOG_LIMIT_INIT(3, 60000);
+
+static void
+nonsense(struct kernel_conn *kc, const char *what)
+{
+	struct proxy *p = kc->w.p;
+
+	p->count.nonsense++;
+	log_limited(&sense_limit, proxy_now(p), LOG_LEVEL_WARN,
+	    "volume %s: a local peer sent %s; its connection is closed",
+	    proxy_volume_name(p, kc->volume), what);
+	kc->dead = true;
+}
+
+static void
+answer(struct kernel_conn *kc, uint32_t xid, enum rpc_answer what,
+    uint32_t low, uint32_t high)
+{
+	struct proxy *p = kc->w.p;
+	uint8_t buf[RPC_ANSWER_MAX];
+	size_t len = rpc_answer_write(buf, xid, what, low, high);
+	struct rec *r = rec_from(p->replies, buf, len);
+
+	if (r == NULL) {
+		nonsense(kc, "more bad calls than can be answered");
+		return;
+	}
+	p->count.answered_here++;
+	wire_put(&kc->w, r);
+	rec_unref(r);
+}
+
+/* One call. False when it cannot be taken now: it stays in kc->stalled. */
+static bool
+take_call(struct kernel_conn *kc, struct rec *r)
+{
+	struct proxy *p = kc->w.p;
+	enum rpc_answer what = RPC_ANSWER_SYSTEM_ERR;
+	uint32_t low = 0, high = 0;
+	struct call_info info;
+
+	switch (call_look(p->who.client, rec_head(r), r->head_len, r->len,
+	    &info, &what, &low, &high)) {
+	case CALL_FORWARD:
+		break;
+	case CALL_ANSWER:
+		answer(kc, info.rpc.xid, what, low, high);
+		rec_unref(r);
+		return true;
+	case CALL_DROP:
+		nonsense(kc, "a record that is no call");
+		rec_unref(r);
+		return true;
+	}
+	switch (px_call(p->px, kc->k, &info, r, proxy_now(p))) {
+	case PX_TOOK:
+		return true;
+	case PX_DUPLICATE:
+		break;
+	case PX_CLASH:
+		nonsense(kc, "two calls with one XID");
+		break;
+	case PX_FULL:
+		kc->stalled = r;
+		return false;
+	}
+	rec_unref(r);
+	return true;
+}
+
+static const char *
+why_ended(enum rec_result res)
+{
+	switch (res) {
+	case REC_CUT:
+		return "half a record and closed";
+	case REC_BAD:
+		return "a record over the length that is allowed";
+	default:
+		return NULL;
+	}
+}
+
+static void
+read_calls(struct kernel_conn *kc)
+{
+	struct rec *r;
+
+	if (kc->stalled != NULL) {
+		r = kc->stalled;
+		kc->stalled = NULL;
+		if (!take_call(kc, r)) {
+			wire_pause(&kc->w);
+			return;
+		}
+	}
+	for (int i = 0; i < READ_BUDGET && !kc->dead; i++) {
+		enum rec_result res = rec_reader_run(&kc->w.in, kc->w.fd, &r);
+
+		if (res == REC_AGAIN)
+			return;
+		if (res == REC_WAIT || (res == REC_DONE && !take_call(kc, r))) {
+			wire_pause(&kc->w);
+			return;
+		}
+		if (res == REC_DONE)
+			continue;
+		if (why_ended(res) != NULL)
+			nonsense(kc, why_ended(res));
+		kc->dead = true;
+		return;
+	}
+	/* Read ahead there may be more, which the socket does not know. */
+	if (!kc->dead)
+		event_active(&kc->w.ev_read, EV_READ, 0);
+}
+
+static void
+on_read(evutil_socket_t fd, short what, void *arg)
+{
+	struct kernel_conn *kc = arg;
+	struct proxy *p = kc->w.p;
+
+	(void)fd;
+	(void)what;
+	if (!kc->w.paused && !kc->dead)
+		read_calls(kc);
+	proxy_settle(p);
+}
+
+static void
+on_write(evutil_socket_t fd, short what, void *arg)
+{
+	struct kernel_conn *kc = arg;
+	struct proxy *p = kc->w.p;
+
+	(void)fd;
+	(void)what;
+	if (!kc->dead && wire_flush(&kc->w) == -1)
+		kc->dead = true;
+	if (kc->choked && kc->w.out.queued < OUT_LOW) {
+		kc->choked = false;
+		upstream_resume(p, kc->k);
+	}
+	proxy_settle(p);
+}
+
+static void
+write_failed(struct wire *w, int error)
+{
+	struct kernel_conn *kc = (struct kernel_conn *)w;
+
+	(void)error;
+	kc->dead = true;
+}
+
+static struct kernel_conn *
+conn_new(struct listener *l, int fd)
+{
+	struct proxy *p = l->p;
+	struct kernel_conn *kc = calloc(1, sizeof(*kc));
+	int one = 1;
+
+	if (kc == NULL)
+		return NULL;
+	kc->id = ++p->kconn_ids;
+	kc->volume = l->volume;
+	kc->k = px_kconn_open(p->px, l->volume, kc->id, kc, proxy_now(p));
+	if (kc->k == NULL) {
+		free(kc);
+		return NULL;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	wire_open(&kc->w, p, fd, p->calls, REC_STORE_CHUNKS, on_read, on_write,
+	    write_failed);
+	kc->next = p->kernels;
+	p->kernels = kc;
+	p->count.accepted++;
+	log_info("volume %s: connection %llu from the kernel's client",
+	    proxy_volume_name(p, kc->volume), (unsigned long long)kc->id);
+	return kc;
+}
+
+static bool
+peer_allowed(struct proxy *p, const struct sockaddr_storage *ss)
+{
+	uint16_t port = ss->ss_family == AF_INET6
+	    ? ((const struct sockaddr_in6 *)ss)->sin6_port
+	    : ((const struct sockaddr_in *)ss)->sin_port;
+
+	return p->cfg->proxy.insecure || ntohs(port) < IPPORT_RESERVED;
+}
+
+static void
+on_accept(evutil_socket_t lfd, short what, void *arg)
+{
+	struct listener *l = arg;
+	struct proxy *p = l->p;
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int fd;
+
+	(void)what;
+	fd = accept4(lfd, (struct sockaddr *)&ss, &len,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd == -1)
+		return;
+	if (!peer_allowed(p, &ss)) {
+		p->count.refused_port++;
+		log_limited(&port_limit, proxy_now(p), LOG_LEVEL_WARN,
+		    "volume %s: refused a connection from a port that any "
+		    "user can take; mount without 'noresvport', or set "
+		    "'insecure = true' in the section proxy",
+		    proxy_volume_name(p, l->volume));
+		close(fd);
+		return;
+	}
+	if (conn_new(l, fd) == NULL) {
+		log_err("volume %s: a connection was refused: too many",
+		    proxy_volume_name(p, l->volume));
+		close(fd);
+	}
+	proxy_settle(p);
+}
+
+static int
+listen_on(struct proxy *p, struct listener *l, uint32_t volume)
+{
+	const struct config_volume *v = &p->cfg->volumes[volume];
+	struct sockaddr_storage ss;
+	char name[ADDR_TEXT_SIZE];
+	socklen_t len;
+	int one = 1;
+
+	len = addr_to_sockaddr(&v->loopback, &ss);
+	addr_format(&v->loopback, name, sizeof(name));
+	l->p = p;
+	l->volume = volume;
+	l->fd = socket(ss.ss_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (l->fd == -1)
+		return -1;
+	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(l->fd, (struct sockaddr *)&ss, len) == -1 ||
+	    listen(l->fd, 64) == -1) {
+		log_err("volume %s: cannot listen on %s: %s%s", v->name, name,
+		    strerror(errno), errno == EADDRINUSE
+			? "; does another hanfs-proxy run, or an NFS server "
+			  "on all addresses?"
+			: "");
+		return -1;
+	}
+	event_assign(&l->ev, p->base, l->fd, EV_READ | EV_PERSIST, on_accept,
+	    l);
+	event_add(&l->ev, NULL);
+	log_info("volume %s: listening on %s", v->name, name);
+	return 0;
+}
+
+int
+kernel_listen(struct proxy *p)
+{
+	p->kernel = calloc(1, sizeof(*p->kernel));
+	if (p->kernel == NULL)
+		return -1;
+	for (uint32_t v = 0; v < p->pxcfg.nvolumes; v++) {
+		if (listen_on(p, &p->kernel->at[v], v) == -1)
+			return -1;
+		p->kernel->n++;
+	}
+	return 0;
+}
+
+static void
+conn_free(struct kernel_conn *kc)
+{
+	struct proxy *p = kc->w.p;
+
+	log_info("volume %s: connection %llu ended",
+	    proxy_volume_name(p, kc->volume), (unsigned long long)kc->id);
+	rec_unref(kc->stalled);
+	wire_close(&kc->w, false);
+	kc->k->user = NULL;
+	px_kconn_close(p->px, kc->k, proxy_now(p));
+	free(kc);
+}
+
+void
+kernel_sweep(struct proxy *p)
+{
+	for (struct kernel_conn **at = &p->kernels, *kc; (kc = *at) != NULL;) {
+		if (!kc->dead) {
+			at = &kc->next;
+			continue;
+		}
+		*at = kc->next;
+		conn_free(kc);
+	}
+}
+
+void
+kernel_end(struct proxy *p)
+{
+	for (uint32_t i = 0; p->kernel != NULL && i < p->kernel->n; i++) {
+		event_del(&p->kernel->at[i].ev);
+		close(p->kernel->at[i].fd);
+	}
+	free(p->kernel);
+	p->kernel = NULL;
+	for (struct kernel_conn *kc = p->kernels; kc != NULL; kc = kc->next)
+		kc->dead = true;
+	kernel_sweep(p);
+}
+
+void
+kernel_resume(struct proxy *p)
+{
+	for (struct kernel_conn *kc = p->kernels; kc != NULL; kc = kc->next)
+		wire_resume(&kc->w);
+}
+
+/* Remembers a reply whose call the agent keeps until we name it. */
+static void
+note_taken(struct kernel_conn *kc, uint32_t xid, uint64_t at)
+{
+	struct taken *t;
+
+	if (kc->taken_n == TAKEN_MAX) { /* the agent will let it expire */
+		kc->taken_at = (kc->taken_at + 1) % TAKEN_MAX;
+		kc->taken_n--;
+		kc->w.p->count.taken_lost++;
+	}
+	t = &kc->taken[(kc->taken_at + kc->taken_n++) % TAKEN_MAX];
+	t->xid = xid;
+	t->at = at;
+}
+
+void
+kernel_reply(struct kernel_conn *kc, struct rec *r,
+    const struct px_answered *a)
+{
+	wire_put(&kc->w, r);
+	rec_unref(r);
+	if (a->class != CALL_PASSED)
+		note_taken(kc, a->id.xid,
+		    kc->w.out.bytes + kc->w.out.queued);
+	if (kc->w.out.queued > OUT_HIGH)
+		kc->choked = true;
+}
+
+void
+kernel_taken_again(struct proxy *p, uint64_t kconn_id, const uint32_t *xids,
+    uint32_t n)
+{
+	struct kernel_conn *kc = p->kernels;
+
+	while (kc != NULL && kc->id != kconn_id)
+		kc = kc->next;
+	for (uint32_t i = 0; kc != NULL && i < n; i++)
+		note_taken(kc, xids[i], kc->w.out.bytes);
+}

@@ -1,0 +1,584 @@
+/*
+ * Connections to agents: made over the path's interface, HELLO, calls out,
+ * replies in. Nothing is decided here but what a byte stream forces: what
+ * ends a connection. What was on it, the core knows.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <linux/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "hanfs/log.h"
+
+#include "proxy.h"
+
+enum { READ_BUDGET = 64 };
+enum { PORT_LOW = 512, PORT_HIGH = 1023 };
+
+static struct log_limit hello_limit = LOG_LIMIT_INIT(5, 10000);
+static struct log_limit port_limit = LOG_LIMIT_INIT(1, 60000);
+
+static enum px_lost
+lost_how(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+		return PX_LOST_REFUSED;
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case ENETDOWN:
+	case ETIMEDOUT:
+		return PX_LOST_UNREACHABLE;
+	}
+	return PX_LOST_CLOSED;
+}
+
+/* It ended by itself, or must end: tells the core. error: errno, or 0. */
+static void
+lost(struct upstream *up, int error, const char *why)
+{
+	struct proxy *p = up->w.p;
+	struct uconn *u = up->u;
+
+	if (up->closed)
+		return;
+	up->closed = true;
+	wire_close(&up->w, true); /* its records may go to another wire */
+	if (u == NULL) {
+		p->control[up->path] = NULL;
+		px_control_lost(p->px, up->path, lost_how(error),
+		    proxy_now(p));
+		return;
+	}
+	u->user = NULL;
+	px_uconn_lost(p->px, u, why != NULL ? why : strerror(error),
+	    proxy_now(p));
+}
+
+void
+upstream_abort(struct proxy *p, struct upstream *up)
+{
+	if (up == NULL || up->closed)
+		return;
+	if (up->u != NULL)
+		up->u->user = NULL;
+	else
+		p->control[up->path] = NULL;
+	/* At once: what its socket still holds must not go out any more. */
+	wire_close(&up->w, true);
+	up->closed = true;
+}
+
+static int
+bind_reserved(struct proxy *p, int fd, const struct hanfs_addr *local)
+{
+	struct sockaddr_storage ss;
+	struct hanfs_addr at = *local;
+
+	for (int i = PORT_LOW; i <= PORT_HIGH; i++) {
+		if (p->next_port < PORT_LOW || p->next_port > PORT_HIGH)
+			p->next_port = PORT_HIGH;
+		at.port = p->next_port--;
+		if (bind(fd, (struct sockaddr *)&ss,
+			addr_to_sockaddr(&at, &ss)) == 0)
+			return 0;
+		if (errno != EADDRINUSE)
+			break;
+	}
+	if (errno != EADDRINUSE && errno != EACCES)
+		return -1;
+	log_limited(&port_limit, proxy_now(p), LOG_LEVEL_WARN,
+	    "no reserved port to be had (%s): a server that insists on one "
+	    "refuses us", strerror(errno));
+	at.port = 0;
+	return bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&at, &ss));
+}
+
+static int
+open_socket(struct proxy *p, uint32_t path)
+{
+	uint32_t server = path / p->pxcfg.nnetworks;
+	uint32_t network = path % p->pxcfg.nnetworks;
+	const struct local_net *net = &p->net[network];
+	struct sockaddr_storage to;
+	socklen_t len;
+	int fd, one = 1;
+
+	if (!net->up) {
+		errno = ENETDOWN;
+		return -1;
+	}
+	len = addr_to_sockaddr(&p->agent_addr[server][network], &to);
+	fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+	    0);
+	if (fd == -1)
+		return -1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, net->ifname,
+		(socklen_t)strlen(net->ifname)) == -1 ||
+	    bind_reserved(p, fd, &net->addr) == -1 ||
+	    (connect(fd, (struct sockaddr *)&to, len) == -1 &&
+		errno != EINPROGRESS)) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+static void
+take_hello(struct upstream *up, struct rec *r)
+{
+	struct proxy *p = up->w.p;
+	struct hello_answer a;
+	uint64_t now = proxy_now(p);
+
+	if (agent_hello_answer(r, &a) == -1) {
+		lost(up, EPROTO, "answer to HELLO is malformed");
+		return;
+	}
+	if (a.status == 0) {
+		up->state = UP_READY;
+		if (up->u != NULL)
+			px_uconn_ready(p->px, up->u, a.boot, a.floor, now);
+		else
+			px_control_ready(p->px, up->path, a.boot, now);
+		return;
+	}
+	p->count.hello_refused++;
+	log_limited(&hello_limit, now, LOG_LEVEL_WARN,
+	    "path %s: agent refuses HELLO: %s", proxy_path_name(p, up->path),
+	    agent_status_name(a.status));
+	if (a.highest > p->who.incarnation)
+		p->who.incarnation = a.highest + 1;
+	if (up->u != NULL && a.floor >= up->u->generation) {
+		struct uconn *u = up->u;
+
+		u->user = NULL;
+		up->closed = true;
+		wire_close(&up->w, true);
+		px_uconn_fenced(p->px, u, a.floor, now);
+		return;
+	}
+	lost(up, ECONNABORTED, agent_status_name(a.status));
+}
+
+static struct agent_call *
+call_by_xid(struct upstream *up, uint32_t xid)
+{
+	struct agent_call **at = &up->calls, *c;
+
+	while ((c = *at) != NULL && c->xid != xid)
+		at = &c->next;
+	if (c == NULL)
+		return NULL;
+	*at = c->next;
+	if (c->next == NULL)
+		up->calls_last = at;
+	up->ncalls--;
+	return c;
+}
+
+static void
+agent_call_free(struct agent_call *c)
+{
+	free(c->xids);
+	free(c);
+}
+
+static void
+take_control(struct upstream *up, struct rec *r, uint32_t xid)
+{
+	struct proxy *p = up->w.p;
+	struct agent_call *c = call_by_xid(up, xid);
+	int status;
+
+	if (c == NULL) {
+		p->count.unknown_replies++;
+		return;
+	}
+	if (c->proc == AGENT_PROC_NULL) {
+		px_probe_answered(p->px, up->path,
+		    (uint32_t)(proxy_now_us(p) - c->sent_us), proxy_now(p));
+		agent_call_free(c);
+		return;
+	}
+	status = agent_status_answer(r);
+	if (c->proc == AGENT_PROC_FENCE && status == 0)
+		px_fence_done(p->px, up->path, c->volume, c->kconn_id,
+		    c->network, c->floor, proxy_now(p));
+	else if (status != 0)
+		log_limited(&hello_limit, proxy_now(p), LOG_LEVEL_WARN,
+		    "path %s: agent refuses call %u: %s",
+		    proxy_path_name(p, up->path), c->proc,
+		    agent_status_name((uint32_t)status));
+	if (status != 0 && c->proc == AGENT_PROC_FENCE)
+		lost(up, ECONNABORTED, NULL);
+	agent_call_free(c);
+}
+
+static void
+take_reply(struct upstream *up, struct rec *r)
+{
+	struct proxy *p = up->w.p;
+	struct px_answered a;
+	struct rpc_reply reply;
+
+	if (rpc_reply_parse(rec_head(r), r->head_len, &reply) == -1) {
+		lost(up, EPROTO, "a reply is malformed");
+		rec_unref(r);
+		return;
+	}
+	if (up->state == UP_HELLO) {
+		take_hello(up, r);
+		rec_unref(r);
+	} else if (up->u == NULL) {
+		take_control(up, r, reply.xid);
+		rec_unref(r);
+	} else if (!px_reply(p->px, up->u, reply.xid, &a, proxy_now(p))) {
+		p->count.unknown_replies++;
+		rec_unref(r);
+	} else if (a.kconn->user == NULL)
+		rec_unref(r);
+	else
+		kernel_reply(a.kconn->user, r, &a);
+}
+
+static bool
+choked(const struct upstream *up)
+{
+	const struct kernel_conn *kc;
+
+	if (up->u == NULL || (kc = up->u->kconn->user) == NULL)
+		return false;
+	return kc->choked;
+}
+
+static void
+read_replies(struct upstream *up)
+{
+	uint64_t before = up->w.in.bytes;
+	struct rec *r;
+
+	for (int i = 0; i < READ_BUDGET && !up->closed; i++) {
+		enum rec_result res;
+
+		if (choked(up)) {
+			wire_pause(&up->w);
+			return;
+		}
+		res = rec_reader_run(&up->w.in, up->w.fd, &r);
+		if (res == REC_DONE) {
+			take_reply(up, r);
+			continue;
+		}
+		if (res == REC_AGAIN && up->w.in.bytes != before &&
+		    up->u != NULL)
+			px_heard(up->w.p->px, up->u, proxy_now(up->w.p));
+		if (res == REC_AGAIN)
+			return;
+		if (res == REC_WAIT) {
+			wire_pause(&up->w);
+			return;
+		}
+		lost(up, res == REC_ERROR ? errno : ECONNRESET,
+		    res == REC_BAD ? "a record over the length allowed" : NULL);
+		return;
+	}
+	if (!up->closed)
+		event_active(&up->w.ev_read, EV_READ, 0);
+}
+
+static void
+connected(struct upstream *up)
+{
+	struct proxy *p = up->w.p;
+	struct rec *r;
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (getsockopt(up->w.fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
+		error = errno;
+	if (error != 0) {
+		lost(up, error, NULL);
+		return;
+	}
+	r = agent_hello(p, up, ++p->xids);
+	if (r == NULL) {
+		lost(up, ENOBUFS, NULL);
+		return;
+	}
+	up->state = UP_HELLO;
+	wire_put(&up->w, r);
+	rec_unref(r);
+}
+
+static void
+on_read(evutil_socket_t fd, short what, void *arg)
+{
+	struct upstream *up = arg;
+	struct proxy *p = up->w.p;
+
+	(void)fd;
+	(void)what;
+	if (!up->closed && !up->w.paused && up->state != UP_CONNECTING)
+		read_replies(up);
+	proxy_settle(p);
+}
+
+static void
+on_write(evutil_socket_t fd, short what, void *arg)
+{
+	struct upstream *up = arg;
+	struct proxy *p = up->w.p;
+
+	(void)fd;
+	(void)what;
+	if (!up->closed && up->state == UP_CONNECTING) {
+		up->w.wants_write = false;
+		event_del(&up->w.ev_write);
+		connected(up);
+	} else if (!up->closed && wire_flush(&up->w) == -1)
+		lost(up, errno, NULL);
+	proxy_settle(p);
+}
+
+static void
+write_failed(struct wire *w, int error)
+{
+	lost((struct upstream *)w, error, NULL);
+}
+
+void
+upstream_connect(struct proxy *p, uint32_t path, struct uconn *u)
+{
+	struct upstream *up;
+	int fd = open_socket(p, path);
+
+	if (fd == -1 || (up = calloc(1, sizeof(*up))) == NULL) {
+		if (u != NULL)
+			px_uconn_lost(p->px, u, strerror(errno), proxy_now(p));
+		else
+			px_control_lost(p->px, path, lost_how(errno),
+			    proxy_now(p));
+		if (fd != -1)
+			close(fd);
+		return;
+	}
+	up->path = path;
+	up->u = u;
+	up->state = UP_CONNECTING;
+	up->calls_last = &up->calls;
+	wire_open(&up->w, p, fd, p->replies, REC_STORE_PIPES, on_read,
+	    on_write, write_failed);
+	event_add(&up->w.ev_write, NULL);
+	up->w.wants_write = true;
+	up->next = p->upstreams;
+	p->upstreams = up;
+	if (u != NULL)
+		u->user = up;
+	else
+		p->control[path] = up;
+}
+
+void
+upstream_send(struct proxy *p, struct uconn *u, struct call *c)
+{
+	struct upstream *up = u->user;
+
+	(void)p;
+	assert(up != NULL && up->state == UP_READY && !up->closed);
+	wire_put(&up->w, c->rec);
+}
+
+/* Queues a call of our own on the control connection of a path. */
+static void
+ask(struct proxy *p, uint32_t path, struct agent_call *c)
+{
+	struct upstream *up = p->control[path];
+	struct rec *r = NULL;
+
+	if (up != NULL && up->state == UP_READY &&
+	    up->ncalls < AGENT_CALLS_MAX)
+		r = agent_call_make(p, c);
+	if (r == NULL) {
+		if (c->nxids > 0)
+			kernel_taken_again(p, c->kconn_id, c->xids, c->nxids);
+		if (up != NULL && c->proc == AGENT_PROC_FENCE)
+			lost(up, ENOBUFS, NULL);
+		agent_call_free(c);
+		return;
+	}
+	c->sent_us = proxy_now_us(p);
+	*up->calls_last = c;
+	up->calls_last = &c->next;
+	up->ncalls++;
+	wire_put(&up->w, r);
+	rec_unref(r);
+}
+
+static struct agent_call *
+agent_call_new(struct proxy *p, uint32_t proc)
+{
+	struct agent_call *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->xid = ++p->xids;
+	c->proc = proc;
+	return c;
+}
+
+void
+upstream_probe(struct proxy *p, uint32_t path)
+{
+	struct agent_call *c = agent_call_new(p, AGENT_PROC_NULL);
+
+	if (c != NULL)
+		ask(p, path, c);
+}
+
+void
+upstream_subscribe(struct proxy *p, uint32_t path)
+{
+	struct agent_call *c = agent_call_new(p, AGENT_PROC_SUBSCRIBE);
+
+	if (c != NULL)
+		ask(p, path, c);
+}
+
+void
+upstream_fence(struct proxy *p, const struct px_action *a)
+{
+	struct agent_call *c = agent_call_new(p, AGENT_PROC_FENCE);
+
+	if (c == NULL)
+		return;
+	c->volume = a->volume;
+	c->network = a->network;
+	c->kconn_id = a->kconn_id;
+	c->floor = a->floor;
+	ask(p, a->path, c);
+}
+
+void
+upstream_ack(struct proxy *p, uint32_t path, uint32_t volume,
+    uint64_t kconn_id, uint32_t *xids, uint32_t n)
+{
+	struct agent_call *c = agent_call_new(p, AGENT_PROC_ACK);
+
+	if (c == NULL) {
+		free(xids);
+		return;
+	}
+	c->volume = volume;
+	c->kconn_id = kconn_id;
+	c->xids = xids;
+	c->nxids = n;
+	ask(p, path, c);
+}
+
+static void
+upstream_free(struct upstream *up)
+{
+	struct proxy *p = up->w.p;
+	struct agent_call *c;
+
+	wire_close(&up->w, true);
+	while ((c = up->calls) != NULL) {
+		up->calls = c->next;
+		if (c->nxids > 0)
+			kernel_taken_again(p, c->kconn_id, c->xids, c->nxids);
+		agent_call_free(c);
+	}
+	free(up);
+}
+
+void
+upstream_sweep(struct proxy *p)
+{
+	for (struct upstream **at = &p->upstreams, *up; (up = *at) != NULL;) {
+		if (!up->closed) {
+			at = &up->next;
+			continue;
+		}
+		*at = up->next;
+		upstream_free(up);
+	}
+}
+
+/* k NULL: all of them; else those of that kernel connection. */
+void
+upstream_resume(struct proxy *p, struct kconn *k)
+{
+	for (struct upstream *up = p->upstreams; up != NULL; up = up->next)
+		if (!up->closed &&
+		    (k == NULL || (up->u != NULL && up->u->kconn == k)))
+			wire_resume(&up->w);
+}
+
+/* What the kernel's TCP knows: see tcp(7), TCP_INFO. */
+static void
+look_at(struct proxy *p, struct upstream *up, uint32_t *retrans,
+    uint32_t *segs)
+{
+	struct tcp_info ti;
+	socklen_t len = sizeof(ti);
+
+	if (getsockopt(up->w.fd, IPPROTO_TCP, TCP_INFO, &ti, &len) == -1)
+		return;
+	*retrans += ti.tcpi_total_retrans - up->retrans;
+	*segs += ti.tcpi_segs_out - up->segs;
+	up->retrans = ti.tcpi_total_retrans;
+	up->segs = ti.tcpi_segs_out;
+	if (up->u == NULL && up->w.out.queued == 0 && ti.tcpi_unacked == 0 &&
+	    px_path(p->px, up->path)->probe_ms != 0)
+		px_probe_acked(p->px, up->path, proxy_now(p));
+}
+
+/* Each PX_TICK_MS: are outstanding probes acknowledged? */
+void
+upstream_look_probes(struct proxy *p)
+{
+	for (uint32_t i = 0; i < p->npaths; i++) {
+		struct upstream *up = p->control[i];
+		const struct path *path = px_path(p->px, i);
+		uint32_t retrans = 0, segs = 0;
+
+		if (up == NULL || up->state != UP_READY ||
+		    path->probe_ms == 0 || path->probe_acked)
+			continue;
+		look_at(p, up, &retrans, &segs);
+		p->retrans[i] += retrans;
+		p->segs[i] += segs;
+	}
+}
+
+/* Now and then: how much is lost on each path. */
+void
+upstream_look_loss(struct proxy *p)
+{
+	for (struct upstream *up = p->upstreams; up != NULL; up = up->next)
+		if (!up->closed && up->state == UP_READY)
+			look_at(p, up, &p->retrans[up->path],
+			    &p->segs[up->path]);
+	for (uint32_t i = 0; i < p->npaths; i++) {
+		px_retransmits(p->px, i, p->retrans[i], p->segs[i],
+		    proxy_now(p));
+		p->retrans[i] = p->segs[i] = 0;
+	}
+}
+
+void
+upstream_end(struct proxy *p)
+{
+	for (struct upstream *up = p->upstreams; up != NULL; up = up->next)
+		up->closed = true;
+	upstream_sweep(p);
+}
