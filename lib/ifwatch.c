@@ -434,3 +434,12 @@ ifwatch_find(const struct ifwatch *w, int ifindex)
 
 	return e != NULL ? &e->now : NULL;
 }
+
+void
+ifwatch_each(const struct ifwatch *w, ifwatch_changed_fn *each, void *arg)
+{
+	unsigned i;
+
+	for (i = 0; i < w->n; i++)
+		each(&w->entries[i].now, arg);
+}

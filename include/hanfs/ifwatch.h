@@ -43,7 +43,7 @@ struct ifwatch_if {
 
 struct ifwatch;
 
-/* Called from within ifwatch_start and ifwatch_read alone. */
+/* Must not call ifwatch_start or ifwatch_read. */
 typedef void ifwatch_changed_fn(const struct ifwatch_if *i, void *arg);
 
 /* NULL with errno (EMFILE, ENOMEM, ...).  Tells nothing yet. */
@@ -58,6 +58,9 @@ int ifwatch_fd(const struct ifwatch *w);
 
 /* Takes what is there, never blocks.  0, or -1 with errno: do not go on. */
 int ifwatch_read(struct ifwatch *w);
+
+/* Tells of every interface, as it is now. */
+void ifwatch_each(const struct ifwatch *w, ifwatch_changed_fn *each, void *arg);
 
 /* The interface with this index, or NULL.  Valid until the next read. */
 const struct ifwatch_if *ifwatch_find(const struct ifwatch *w, int ifindex);
