@@ -21,11 +21,17 @@ clock_now_ms(void)
 }
 
 uint64_t
-clock_wall_ms(void)
+clock_wall_us(void)
 {
 	struct timespec ts;
 	int rc = clock_gettime(CLOCK_REALTIME, &ts);
 
 	assert(rc == 0);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t
+clock_wall_ms(void)
+{
+	return clock_wall_us() / 1000;
 }

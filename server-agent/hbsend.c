@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -221,7 +220,7 @@ hbsend_start(const struct config *cfg, unsigned self, const uint8_t *secret,
 		fail(error, "cannot start", errno);
 		return NULL;
 	}
-	h->boot = bootid_raise(state_dir, (uint64_t)time(NULL), error);
+	h->boot = bootid_raise(state_dir, clock_wall_ms() / 1000, error);
 	if (h->boot == 0)
 		goto out;
 	h->alive_max_ms = alive_max_ms;

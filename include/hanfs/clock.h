@@ -14,7 +14,9 @@ uint64_t clock_now_ms(void);
 uint64_t clock_now_us(void);
 
 /* The wall clock, since 1970: for people, and for numbers that must have
- * grown by the next boot. Never for intervals. */
+ * grown by the next boot. Never for intervals. In microseconds: to place a
+ * time stamp that the kernel made by it, of a packet. */
 uint64_t clock_wall_ms(void);
+uint64_t clock_wall_us(void);
 
 #endif

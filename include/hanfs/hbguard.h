@@ -82,7 +82,7 @@ struct hbguard_server {
 
 struct hbguard_conf {
 	uint64_t cluster;           /* hb_cluster_hash() */
-	uint32_t verify_per_second; /* at least 20 */
+	uint32_t verify_per_second; /* at least 10 */
 	unsigned nservers;
 	struct hbguard_server servers[HBG_SERVERS_MAX];
 };
