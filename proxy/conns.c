@@ -8,8 +8,6 @@
 
 #include "core_int.h"
 
-/* Subscriptions lapse at the agent after a while; see PX_SUBSCRIBE. */
-
 static uint32_t
 longer(const struct px *px, uint32_t retry_ms)
 {
@@ -174,6 +172,11 @@ px_control_lost(struct px *px, uint32_t path, enum px_lost how,
 {
 	struct path *p = &px->path[path];
 
+	if (px->control[path].state == UCONN_READY)
+		px_explain(px, PX_EV_AGENT_LOST, PX_NONE, path, now_ms,
+		    "path %s/%s: the agent's control connection ended",
+		    px->cfg.server[px_path_server(px, path)],
+		    px->cfg.network[px_path_network(px, path)]);
 	control_drop(px, path, false, now_ms);
 	if (how == PX_LOST_REFUSED)
 		path_heard(p, now_ms);

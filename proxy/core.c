@@ -24,6 +24,7 @@ const char *const px_event_names[PX_EV_N] = {
     [PX_EV_FENCED] = "fenced",
     [PX_EV_REPLAY] = "replay",
     [PX_EV_HELD] = "held",
+    [PX_EV_AGENT_LOST] = "agent-lost",
     [PX_EV_AGENT_BOOT] = "agent-boot",
 };
 

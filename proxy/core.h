@@ -201,6 +201,7 @@ enum px_event_id {
 	PX_EV_FENCED,
 	PX_EV_REPLAY,
 	PX_EV_HELD,
+	PX_EV_AGENT_LOST,   /* its control connection ended */
 	PX_EV_AGENT_BOOT,
 	PX_EV_N,
 };
