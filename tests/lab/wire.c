@@ -31,9 +31,9 @@
 
 enum {
 	FRAME_MAX = 70000,
-	BUFFER = 8 << 20,	 /* socket buffers, bytes */
+	BUFFER = 8 << 20,      /* socket buffers, bytes */
 	QUEUE_MAX = 256 << 20, /* bytes under way in one direction */
-	BURST = 64,		 /* frames taken before the other way is served */
+	BURST = 64,            /* frames taken before the other way is served */
 };
 
 struct frame {
@@ -141,8 +141,8 @@ time_left(const struct way *ways)
 		else if (f->due_ns - now < left)
 			left = f->due_ns - now;
 	}
-	return (struct timespec){(time_t)(left / 1000000000),
-	    (long)(left % 1000000000)};
+	return (struct timespec){
+	    (time_t)(left / 1000000000), (long)(left % 1000000000)};
 }
 
 int
