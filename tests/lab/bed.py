@@ -6,7 +6,9 @@ another process, or a person with `cat`, finds everything again:
     NAME.pid        PID 1 of a host (or of `fabric`) and its start time
     run/HOST/*.pid  a program's process id, as the host itself sees it
     log/HOST.*      what each program wrote
-    VOLUME.img      the disk of a volume
+    VOLUME.img      the disk of a volume, or a link to it: $HANFS_LAB_IMAGES
+                    may name another directory (one in memory, say, when
+                    the disk's own pauses are not what is measured)
     fault/*         faults in force
     hanfs.conf      the same text in every host
 
@@ -24,6 +26,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -257,13 +261,19 @@ class Lab:
     def make_image(self, volume):
         """A volume's disk: an ext4 image behind a loop device of its own."""
         image = self.path(f"{volume}.img")
+        elsewhere = os.environ.get("HANFS_LAB_IMAGES")
+        if elsewhere:
+            handle, name = tempfile.mkstemp(
+                prefix=f"hanfs-lab-{volume}-", dir=elsewhere)
+            os.close(handle)
+            image.symlink_to(name)
         with open(image, "w") as f:
             f.truncate(int(IMAGE_SIZE[:-1]) << 30)
         run("mkfs.ext4", "-q", "-F", "-b", "4096", "-J", "size=64",
             "-N", "65536", "-E", "lazy_itable_init=1,nodiscard", image)
 
     def attach(self, volume):
-        image = self.path(f"{volume}.img")
+        image = self.path(f"{volume}.img").resolve()
         try:
             return run("losetup", "--direct-io=on", "-f", "--show",
                        image).strip()
@@ -288,7 +298,7 @@ class Lab:
         """Loop devices on images of this lab."""
         found = []
         for image in self.root.glob("*.img"):
-            found += run("losetup", "-j", image, "-O", "NAME",
+            found += run("losetup", "-j", image.resolve(), "-O", "NAME",
                          "-n").split()
         return found
 
@@ -296,8 +306,6 @@ class Lab:
 
     def down(self):
         """Ends and removes everything; right also after a crash."""
-        for path in self.root.glob("*.helper"):  # processes of faults
-            kill_recorded(path)
         names = [p.stem for p in self.root.glob("*.pid")]
         names += [p.name for p in self.path("run").glob("*")]
         pids = [p for p in (self.pid(n) for n in set(names)) if p]
@@ -307,6 +315,8 @@ class Lab:
             subprocess.run(["losetup", "-d", device], check=False,
                            stderr=subprocess.DEVNULL)
         wait_for("the loop devices to be free", lambda: not self.loops(), 10)
+        for image in self.root.glob("*.img"):
+            image.resolve().unlink(missing_ok=True)
         shutil.rmtree(self.root, ignore_errors=True)
 
     def orphans(self):
@@ -326,12 +336,9 @@ class Lab:
         return found
 
 
-def kill_recorded(path):
-    """Ends the process that a "PID STARTTIME" file names."""
-    pid, started = path.read_text().split()
-    if start_time(pid) == started:
-        kill_all([int(pid)])
-    path.unlink()
+def clean_up_on_term():
+    """Has SIGTERM unwind the stack, so that `finally:` is reached."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def kill_all(pids, seconds=10):

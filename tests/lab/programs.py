@@ -17,7 +17,8 @@ from bed import HERE, NETWORKS, SERVERS, VOLUMES, LabError, run
 
 NFS, MOUNT = 100003, 100005
 DIRECT_PORT, DIRECT_MOUNT_PORT = 12049, 12048
-PLACES = ("", "proxy", "detector", "server-agent", "ctl", "tests/lab")
+PLACES = ("", "proxy", "detector", "server-agent", "ctl", "tests/lab",
+          "tests/lab/callcount", "tests/lab/nfsload")
 
 GANESHA = """\
 NFS_CORE_PARAM {{
