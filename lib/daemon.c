@@ -56,10 +56,16 @@ void
 daemon_lock_memory(void)
 {
 	struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+	int flags = MCL_CURRENT;
 
-	/* Later allocations count too, after privileges are dropped. */
-	setrlimit(RLIMIT_MEMLOCK, &all);
-	if (mlockall(MCL_CURRENT | MCL_FUTURE) == -1)
+	/* With a limit, allocations would fail once CAP_IPC_LOCK is dropped:
+	 * then only what is there now is locked. */
+	if (setrlimit(RLIMIT_MEMLOCK, &all) == 0)
+		flags |= MCL_FUTURE;
+	else
+		log_info("memory allocated later is not locked: the limit "
+		    "(LimitMEMLOCK=) cannot be raised: %s", strerror(errno));
+	if (mlockall(flags) == -1)
 		log_warn("memory is not locked: %s; a swapping machine slows "
 		    "us down", strerror(errno));
 }
