@@ -156,7 +156,7 @@ px_control_ready(struct px *px, uint32_t path, uint64_t boot, uint64_t now_ms)
 	c->state = UCONN_READY;
 	c->boot = boot;
 	c->retry_ms = px->cfg.retry_ms;
-	path_probe_answered(p, (uint32_t)(now_ms - c->since_ms) * 500, now_ms);
+	path_connected(p, now_ms - c->since_ms, now_ms);
 	agent_boot(px, server, boot, now_ms);
 	if (path_control_up(p, now_ms))
 		px_path_changed(px, path, now_ms);

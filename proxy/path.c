@@ -196,9 +196,25 @@ path_probe_answered(struct path *p, uint32_t rtt_us, uint64_t now_ms)
 	p->answered_ms = now_ms;
 	if (rtt_us == 0)
 		rtt_us = 1;
-	p->rtt_us = p->rtt_us == 0
+	p->rtt_us = p->rtt_us == 0 || p->rtt_rough
 	    ? rtt_us
 	    : (uint32_t)((p->rtt_us * 7ull + rtt_us) / 8);
+	p->rtt_rough = false;
+	path_heard(p, now_ms);
+}
+
+void
+path_connected(struct path *p, uint64_t took_ms, uint64_t now_ms)
+{
+	enum { TRIPS = 2, RTT_MAX_MS = 10000 };
+
+	if (took_ms > RTT_MAX_MS)
+		took_ms = RTT_MAX_MS;
+	p->probe_ms = 0;
+	p->probe_acked = false;
+	p->answered_ms = now_ms;
+	p->rtt_us = (uint32_t)(took_ms * 1000 / TRIPS) + 1;
+	p->rtt_rough = true;
 	path_heard(p, now_ms);
 }
 
@@ -277,7 +293,7 @@ path_wants_probe(const struct path *p, const struct path_config *cfg,
 		    now_ms - p->heard_ms >= path_detect_ms(p) / 2 &&
 		    now_ms - p->probe_ms >= path_detect_ms(p) / 2;
 	}
-	if (now_ms - p->heard_ms >= path_detect_ms(p) / 2)
+	if (p->rtt_rough || now_ms - p->heard_ms >= path_detect_ms(p) / 2)
 		return true;
 	return oldest_sent_ms != 0 &&
 	    now_ms - oldest_sent_ms >= cfg->probe_after_ms &&

@@ -78,6 +78,7 @@ struct path {
 	bool probe_acked;	/* by the server's TCP */
 	uint64_t answered_ms;	/* last answered probe */
 	uint32_t rtt_us;	/* smoothed; 0: unknown */
+	bool rtt_rough;		/* taken from a connect: at most this */
 
 	uint64_t loss_bits;	/* one a heartbeat slot, newest lowest; 1 lost */
 	unsigned loss_slots;	/* how many of them count, <= 64 */
@@ -108,6 +109,9 @@ void path_retransmits(struct path *p, uint32_t retrans, uint32_t sent,
 void path_probe_sent(struct path *p, uint64_t now_ms);
 void path_probe_acked(struct path *p, uint64_t now_ms);
 void path_probe_answered(struct path *p, uint32_t rtt_us, uint64_t now_ms);
+/* A control connection was made and said HELLO in took_ms, lost segments'
+ * time included: the first probe measures better, and is wanted soon. */
+void path_connected(struct path *p, uint64_t took_ms, uint64_t now_ms);
 bool path_control_up(struct path *p, uint64_t now_ms);
 /* The control connection ended, or could not be made: unreachable says the
  * kernel's error was about the way, not about the agent. */

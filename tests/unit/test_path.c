@@ -181,7 +181,7 @@ far_is_not_down(void **state)
 	path_init(&b.p, &cfg, true);
 	b.now = T0;
 	path_interface(&b.p, &cfg, true, PATH_NEW, b.now);
-	path_probe_answered(&b.p, 400 * 1000, b.now);
+	path_connected(&b.p, 800, b.now);
 	path_control_up(&b.p, b.now);
 	assert_true(runs(&b,
 	    (struct weather){.answers = true, .rtt_ms = 400}, 60000));
@@ -361,6 +361,27 @@ retransmissions_mark_loss(void **state)
 	assert_true(b.p.lossy);
 }
 
+/*
+ * The connection's making took 3 s, since the first SYNs were lost: that is
+ * no measure of the distance. A silent path must be seen as fast as ever.
+ */
+static void
+slow_connect_is_not_far(void **state)
+{
+	struct bed b;
+
+	(void)state;
+	bed_up(&b);
+	path_interface(&b.p, &cfg, false, PATH_CARRIER, b.now);
+	path_interface(&b.p, &cfg, true, PATH_NEW, b.now);
+	path_connected(&b.p, 3000, b.now);
+	assert_true(path_control_up(&b.p, b.now));
+	assert_true(runs(&b, (struct weather){.heartbeats = true,
+	    .answers = true, .rtt_ms = 1}, 1000));
+	assert_false(runs(&b, (struct weather){0}, 5000));
+	assert_in_range(b.now - b.p.heard_ms, 150, 200);
+}
+
 int
 main(void)
 {
@@ -381,6 +402,7 @@ main(void)
 	    cmocka_unit_test(single_losses_and_outages_are_not_lossy),
 	    cmocka_unit_test(late_and_repeated_heartbeats_are_ignored),
 	    cmocka_unit_test(retransmissions_mark_loss),
+	    cmocka_unit_test(slow_connect_is_not_far),
 	};
 
 	return cmocka_run_group_tests_name("path", tests, NULL, NULL);
