@@ -85,8 +85,12 @@ px_new(const struct px_config *cfg, uint64_t now_ms)
 void
 px_free(struct px *px)
 {
+	struct px_action a;
+
 	if (px == NULL)
 		return;
+	while (px_next(px, &a))
+		;
 	while (px->kconns != NULL) {
 		struct kconn *k = px->kconns;
 
@@ -130,11 +134,15 @@ px_act(struct px *px, enum px_action_type type)
 bool
 px_next(struct px *px, struct px_action *out)
 {
+	free(px->given);
+	px->given = NULL;
 	if (px->act_n == 0)
 		return false;
 	*out = px->act[px->act_at];
 	px->act_at = (px->act_at + 1) % px->act_size;
 	px->act_n--;
+	if (out->type == PX_KCONN_FREE)
+		px->given = out->kconn;
 	return true;
 }
 

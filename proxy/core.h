@@ -177,7 +177,7 @@ enum px_action_type {
 	PX_PROBE,	 /* path: NULL call */
 	PX_FENCE,	 /* path, kconn, network (PX_NONE: all), floor */
 	PX_SUBSCRIBE,	 /* path */
-	PX_KCONN_FREE,	 /* kconn: its last use; user is the shell's again */
+	PX_KCONN_FREE,	 /* kconn: its last use; freed by the next px_next() */
 };
 
 struct px_action {

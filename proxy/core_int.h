@@ -24,6 +24,7 @@ struct px {
 
 	struct px_action *act;		/* ring */
 	uint32_t act_size, act_at, act_n;
+	struct kconn *given;		/* by px_next() for the last time */
 	struct px_event event[PX_EVENTS]; /* ring, by number */
 	uint64_t events;
 	struct px_counters count;

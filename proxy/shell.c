@@ -73,8 +73,7 @@ carry_out(struct proxy *p, const struct px_action *a)
 	case PX_SUBSCRIBE:
 		upstream_subscribe(p, a->path);
 		break;
-	case PX_KCONN_FREE:
-		free(a->kconn);
+	case PX_KCONN_FREE: /* the core does that itself */
 		break;
 	}
 }
