@@ -22,7 +22,7 @@ struct pxbed {
 	uint64_t kconns;
 	struct px_action act[ACTS_MAX];
 	unsigned n;
-	unsigned freed; /* kconns given back */
+	bool dead[PX_PATHS]; /* probes over it are not answered */
 };
 
 static inline struct px_config
@@ -88,18 +88,21 @@ pxbed_check_action(struct pxbed *b, const struct px_action *a)
 		break;
 	case PX_KCONN_FREE:
 		assert_false(pxbed_alive(b, a->kconn));
-		b->freed++;
 		break;
 	}
 }
 
-/* Takes what the last event led to; says how many actions. */
+/* Takes what the last event led to, answers probes; says how many actions. */
 static inline unsigned
 pxbed_take(struct pxbed *b)
 {
 	b->n = 0;
 	while (px_next(b->px, &b->act[b->n])) {
 		pxbed_check_action(b, &b->act[b->n]);
+		if (b->act[b->n].type == PX_PROBE &&
+		    !b->dead[b->act[b->n].path])
+			px_probe_answered(b->px, b->act[b->n].path, 300,
+			    b->now);
 		assert_true(++b->n < ACTS_MAX);
 	}
 	return b->n;

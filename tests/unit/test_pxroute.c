@@ -1,0 +1,190 @@
+/*
+ * Paths, choice and connections of the proxy core: which network, when a
+ * connection is made again, owners, interfaces, boots of agents.
+ */
+#include "pxbed.h"
+
+static struct pxbed bed;
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	pxbed_down(&bed);
+	return 0;
+}
+
+/* Ticks for ms, taking actions; counts those of one type. */
+static unsigned
+ticks(uint64_t ms, enum px_action_type type)
+{
+	uint64_t end = bed.now + ms;
+	unsigned n = 0;
+
+	for (; bed.now < end; bed.now += PX_TICK_MS) {
+		px_tick(bed.px, bed.now);
+		pxbed_take(&bed);
+		n += pxbed_count(&bed, type);
+	}
+	return n;
+}
+
+static void
+beat(uint32_t network)
+{
+	static uint64_t seq;
+
+	px_heartbeat(bed.px, 0, network, BOOT, ++seq, 50, 3, bed.now);
+}
+
+static void
+configured_order_when_equal(void **state)
+{
+	struct px_config cfg = pxbed_config();
+
+	(void)state;
+	pxbed_up(&bed, &cfg);
+	assert_int_equal(px_volume(bed.px, 0)->best, PX_NONE);
+	pxbed_path_up(&bed, 0, B, BOOT);
+	assert_int_equal(px_volume(bed.px, 0)->best, B);
+	pxbed_path_up(&bed, 0, A, BOOT);
+	assert_int_equal(px_volume(bed.px, 0)->best, A);
+	assert_string_equal(px_rule_name(px_volume(bed.px, 0)->best_rule),
+	    "rule 4: configured order");
+	assert_int_equal(px_volume(bed.px, 0)->switches, 1);
+}
+
+/* After a fault the preferred network comes back, but is held down first. */
+static void
+back_only_after_the_hold_down(void **state)
+{
+	struct px_config cfg = pxbed_config();
+
+	(void)state;
+	pxbed_start(&bed, &cfg);
+	pxbed_carrier(&bed, A, false);
+	assert_int_equal(px_volume(bed.px, 0)->best, B);
+	pxbed_carrier(&bed, A, true);
+	pxbed_path_up(&bed, 0, A, BOOT);
+	assert_int_equal(px_volume(bed.px, 0)->best, B);
+	ticks(px_path(bed.px, 0)->hold_until_ms - bed.now, PX_PROBE);
+	assert_int_equal(px_volume(bed.px, 0)->best, B);
+	ticks(2 * PX_TICK_MS, PX_PROBE);
+	assert_int_equal(px_volume(bed.px, 0)->best, A);
+	/* But when the other fails meanwhile, it is better than none. */
+	pxbed_carrier(&bed, A, false);
+	pxbed_carrier(&bed, A, true);
+	pxbed_path_up(&bed, 0, A, BOOT);
+	pxbed_carrier(&bed, B, false);
+	assert_int_equal(px_volume(bed.px, 0)->best, A);
+}
+
+/* A silent death: heartbeats stop on A, B goes on. */
+static void
+silent_death_is_noticed(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k = pxbed_start(&bed, &cfg);
+	uint64_t died;
+
+	(void)state;
+	pxbed_call(&bed, k, 1, NFS3_WRITE);
+	for (unsigned i = 0; i < 20; i++) {
+		beat(A);
+		beat(B);
+		ticks(40, PX_PROBE);
+	}
+	died = bed.now;
+	bed.dead[0] = true;
+	while (k->u[A].state == UCONN_READY && bed.now < died + 1000) {
+		beat(B);
+		ticks(20, PX_PROBE);
+	}
+	assert_in_range(bed.now - died, 100, 200);
+	assert_int_equal(px_volume(bed.px, 0)->best, B);
+	pxbed_call(&bed, k, 2, NFS3_WRITE);
+	assert_int_equal(pxbed_take(&bed), 1);
+	assert_ptr_equal(pxbed_get(&bed, PX_SEND, 0)->uconn, &k->u[B]);
+}
+
+static void
+refused_connections_back_off(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k;
+	unsigned attempts = 1;
+
+	(void)state;
+	pxbed_up(&bed, &cfg);
+	pxbed_path_up(&bed, 0, A, BOOT);
+	k = pxbed_open(&bed, 0);
+	pxbed_take(&bed);
+	for (unsigned i = 0; i < 500; i++) {
+		if (k->u[A].state == UCONN_CONNECTING) {
+			attempts++;
+			px_uconn_lost(bed.px, &k->u[A], "refused", bed.now);
+		}
+		ticks(20, PX_CONNECT);
+	}
+	assert_in_range(attempts, 12, 16); /* 10 s: 50, 100, ... 1000 ms */
+}
+
+/* An attempt that nobody answers ends, and another is made. */
+static void
+attempts_end(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k;
+
+	(void)state;
+	pxbed_up(&bed, &cfg);
+	pxbed_path_up(&bed, 0, A, BOOT);
+	k = pxbed_open(&bed, 0);
+	pxbed_take(&bed);
+	for (unsigned i = 0; k->u[A].state != UCONN_NONE && i < 200; i++)
+		ticks(20, PX_ABORT);
+	assert_int_equal(pxbed_count(&bed, PX_ABORT), 1);
+	assert_int_equal(ticks(100, PX_CONNECT), 1);
+}
+
+static void
+owner_moves(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k = pxbed_start(&bed, &cfg);
+
+	(void)state;
+	pxbed_path_up(&bed, 1, A, 70);
+	pxbed_path_up(&bed, 1, B, 70);
+	px_owner(bed.px, 0, 0, 5, ++bed.now);
+	pxbed_call(&bed, k, 1, NFS3_WRITE);
+	pxbed_take(&bed);
+	px_owner(bed.px, 0, 1, 4, ++bed.now); /* old news */
+	assert_int_equal(pxbed_take(&bed), 0);
+	px_owner(bed.px, 0, 1, 6, ++bed.now);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_ABORT), 2);
+	assert_int_equal(pxbed_count(&bed, PX_CONNECT), 2);
+	px_uconn_ready(bed.px, &k->u[A], 70, 0, ++bed.now);
+	pxbed_take(&bed);
+	/* The old owner is fenced as a whole. */
+	assert_int_equal(pxbed_count(&bed, PX_SEND), 1);
+	assert_true(pxbed_reply(&bed, &k->u[A], 1));
+}
+
+#define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(configured_order_when_equal),
+	    TEST(back_only_after_the_hold_down),
+	    TEST(silent_death_is_noticed),
+	    TEST(refused_connections_back_off),
+	    TEST(attempts_end),
+	    TEST(owner_moves),
+	};
+
+	return cmocka_run_group_tests_name("pxroute", tests, NULL, NULL);
+}
