@@ -13,6 +13,7 @@ struct px {
 	uint32_t npaths;
 	struct path path[PX_PATHS];
 	struct control control[PX_PATHS];
+	bool lossy[PX_PATHS];		/* as last explained */
 	uint64_t boot[PX_SERVERS];	/* of the agent; 0: unknown */
 	struct px_volume volume[PX_VOLUMES];
 	struct kconn *kconns;

@@ -305,21 +305,30 @@ oldest_sent(struct px *px, uint32_t path)
 }
 
 static void
+explain_loss(struct px *px, uint32_t path, uint64_t now_ms)
+{
+	const struct path *p = &px->path[path];
+
+	px->lossy[path] = p->lossy;
+	px_explain(px, p->lossy ? PX_EV_PATH_LOSSY : PX_EV_PATH_CLEAN,
+	    PX_NONE, path, now_ms, "path %s/%s %s, %llu heartbeats lost",
+	    px->cfg.server[px_path_server(px, path)],
+	    px->cfg.network[px_path_network(px, path)],
+	    p->lossy ? "loses packets" : "no longer loses packets",
+	    (unsigned long long)p->lost);
+}
+
+static void
 tick_path(struct px *px, uint32_t path, uint64_t now_ms)
 {
 	enum { SUBSCRIBE_MS = 5000, UNHEARD_MS = 1000 };
 	struct path *p = &px->path[path];
 	struct control *c = &px->control[path];
-	bool lossy = p->lossy;
 
 	if (path_tick(p, &px->cfg.path, now_ms))
 		px_path_changed(px, path, now_ms);
-	if (lossy != p->lossy)
-		px_explain(px, p->lossy ? PX_EV_PATH_LOSSY : PX_EV_PATH_CLEAN,
-		    PX_NONE, path, now_ms, "path %s/%s %s",
-		    px->cfg.server[px_path_server(px, path)],
-		    px->cfg.network[px_path_network(px, path)],
-		    p->lossy ? "loses packets" : "no longer loses packets");
+	if (px->lossy[path] != p->lossy)
+		explain_loss(px, path, now_ms);
 	px_control_maintain(px, path, now_ms);
 	if (c->state != UCONN_READY)
 		return;

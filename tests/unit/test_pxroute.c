@@ -37,6 +37,18 @@ beat(uint32_t network)
 	px_heartbeat(bed.px, 0, network, BOOT, ++seq, 50, 3, bed.now);
 }
 
+static unsigned
+events_of(enum px_event_id id)
+{
+	static struct px_event ev[PX_EVENTS];
+	size_t n = px_events(bed.px, 0, ev, PX_EVENTS);
+	unsigned found = 0;
+
+	for (size_t i = 0; i < n; i++)
+		found += ev[i].id == id;
+	return found;
+}
+
 static void
 configured_order_when_equal(void **state)
 {
@@ -77,6 +89,27 @@ back_only_after_the_hold_down(void **state)
 	pxbed_path_up(&bed, 0, A, BOOT);
 	pxbed_carrier(&bed, B, false);
 	assert_int_equal(px_volume(bed.px, 0)->best, A);
+}
+
+static void
+lossy_is_left_and_said(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	uint64_t seq = 1000000;
+
+	(void)state;
+	pxbed_start(&bed, &cfg);
+	for (unsigned i = 0; i < 40; i++) {
+		if (i % 3 != 0)
+			px_heartbeat(bed.px, 0, A, BOOT, seq + i, 50, 3,
+			    bed.now);
+		px_heartbeat(bed.px, 0, B, BOOT, seq + i, 50, 3, bed.now);
+		ticks(50, PX_PROBE);
+	}
+	assert_int_equal(px_path(bed.px, 0)->lossy, true);
+	assert_int_equal(px_volume(bed.px, 0)->best, B);
+	assert_int_equal(events_of(PX_EV_PATH_LOSSY), 1);
+	assert_int_equal(events_of(PX_EV_PATH_CLEAN), 0);
 }
 
 /* A silent death: heartbeats stop on A, B goes on. */
@@ -180,6 +213,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(configured_order_when_equal),
 	    TEST(back_only_after_the_hold_down),
+	    TEST(lossy_is_left_and_said),
 	    TEST(silent_death_is_noticed),
 	    TEST(refused_connections_back_off),
 	    TEST(attempts_end),
