@@ -56,8 +56,8 @@ px_conns_maintain(struct px *px, struct kconn *k, uint64_t now_ms)
 	}
 }
 
-static void
-control_drop(struct px *px, uint32_t path, bool abort_it, uint64_t now_ms)
+void
+px_control_drop(struct px *px, uint32_t path, bool abort_it, uint64_t now_ms)
 {
 	struct control *c = &px->control[path];
 	uint32_t server = px_path_server(px, path);
@@ -96,7 +96,7 @@ px_conns_path_down(struct px *px, uint32_t path, uint64_t now_ms)
 		if (px->volume[k->volume].owner == server)
 			px_conn_drop(px, &k->u[px_path_network(px, path)],
 			    true, now_ms);
-	control_drop(px, path, true, now_ms);
+	px_control_drop(px, path, true, now_ms);
 	px->control[path].retry_at_ms = now_ms + px->control[path].retry_ms;
 }
 
@@ -108,7 +108,7 @@ px_control_maintain(struct px *px, uint32_t path, uint64_t now_ms)
 
 	if (c->state == UCONN_CONNECTING &&
 	    now_ms - c->since_ms >= px->cfg.connect_ms)
-		control_drop(px, path, true, now_ms);
+		px_control_drop(px, path, true, now_ms);
 	if (c->state != UCONN_NONE || !p->exists || !p->interface_up ||
 	    now_ms < c->retry_at_ms)
 		return;
@@ -177,7 +177,7 @@ px_control_lost(struct px *px, uint32_t path, enum px_lost how,
 		    "path %s/%s: the agent's control connection ended",
 		    px->cfg.server[px_path_server(px, path)],
 		    px->cfg.network[px_path_network(px, path)]);
-	control_drop(px, path, false, now_ms);
+	px_control_drop(px, path, false, now_ms);
 	if (how == PX_LOST_REFUSED)
 		path_heard(p, now_ms);
 	if (path_control_lost(p, &px->cfg.path, how == PX_LOST_UNREACHABLE,

@@ -80,6 +80,8 @@ void px_conns_maintain(struct px *px, struct kconn *k, uint64_t now_ms);
 void px_conns_path_down(struct px *px, uint32_t path, uint64_t now_ms);
 void px_conn_drop(struct px *px, struct uconn *u, bool abort_it,
     uint64_t now_ms);
+void px_control_drop(struct px *px, uint32_t path, bool abort_it,
+    uint64_t now_ms);
 void px_control_maintain(struct px *px, uint32_t path, uint64_t now_ms);
 bool px_fence_wanted(struct px *px, struct call *c, uint64_t now_ms);
 void px_fence_retired(struct px *px, struct kconn *k);

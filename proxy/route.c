@@ -200,6 +200,8 @@ px_interface(struct px *px, uint32_t network, bool up, enum path_reason why,
 			continue;
 		if (path_interface(p, &px->cfg.path, up, why, now_ms))
 			px_path_changed(px, path, now_ms);
+		else if (!up || why == PATH_ADDRESS)
+			px_control_drop(px, path, true, now_ms);
 		px->control[path].retry_at_ms = now_ms;
 		px_control_maintain(px, path, now_ms);
 	}

@@ -141,6 +141,47 @@ silent_death_is_noticed(void **state)
 }
 
 static void
+address_change_begins_anew(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k = pxbed_start(&bed, &cfg);
+
+	(void)state;
+	pxbed_call(&bed, k, 1, NFS3_READ);
+	pxbed_take(&bed);
+	px_interface(bed.px, A, true, PATH_ADDRESS, ++bed.now);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_ABORT), 1);
+	/* The controls of both servers: one was made, one being made. */
+	assert_int_equal(pxbed_count(&bed, PX_CONTROL_ABORT), 2);
+	assert_int_equal(pxbed_count(&bed, PX_CONTROL_OPEN), 2);
+	assert_int_equal(pxbed_count(&bed, PX_SEND), 1);
+	px_control_ready(bed.px, 0, BOOT, ++bed.now);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_CONNECT), 1);
+}
+
+/* An attempt made over an interface that goes away is given up with it,
+ * else its end would be waited for when the interface is back. */
+static void
+interface_gone_ends_attempts(void **state)
+{
+	struct px_config cfg = pxbed_config();
+
+	(void)state;
+	pxbed_up(&bed, &cfg);
+	px_interface(bed.px, A, true, PATH_NEW, bed.now);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_CONTROL_OPEN), 2);
+	pxbed_carrier(&bed, A, false);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_CONTROL_ABORT), 2);
+	pxbed_carrier(&bed, A, true);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_CONTROL_OPEN), 2);
+}
+
+static void
 refused_connections_back_off(void **state)
 {
 	struct px_config cfg = pxbed_config();
@@ -215,6 +256,8 @@ main(void)
 	    TEST(back_only_after_the_hold_down),
 	    TEST(lossy_is_left_and_said),
 	    TEST(silent_death_is_noticed),
+	    TEST(address_change_begins_anew),
+	    TEST(interface_gone_ends_attempts),
 	    TEST(refused_connections_back_off),
 	    TEST(attempts_end),
 	    TEST(owner_moves),
