@@ -283,6 +283,7 @@ px_reply(struct px *px, struct uconn *u, uint32_t xid, struct px_answered *out,
 	struct call *c = find(px, k, xid);
 
 	px_heard(px, u, now_ms);
+	u->retry_ms = px->cfg.retry_ms;
 	if (c == NULL || c->state != CALL_SENT || c->network != u->network) {
 		px->count.stray_replies++;
 		return false;

@@ -24,14 +24,14 @@ px_conn_drop(struct px *px, struct uconn *u, bool abort_it, uint64_t now_ms)
 	if (abort_it)
 		px_act(px, PX_ABORT)->uconn = u;
 	/* One that worked is made anew at once, one that did not after a
-	 * growing while. */
-	if (u->state == UCONN_READY) {
-		u->retry_at_ms = now_ms;
+	 * growing while. A reply shows that it works, or that it lasted. */
+	if (u->state == UCONN_READY &&
+	    now_ms - u->since_ms >= px->cfg.retry_max_ms)
 		u->retry_ms = px->cfg.retry_ms;
-	} else {
-		u->retry_at_ms = now_ms + u->retry_ms;
-		u->retry_ms = longer(px, u->retry_ms);
-	}
+	u->retry_at_ms = now_ms;
+	if (u->state != UCONN_READY || u->retry_ms > px->cfg.retry_ms)
+		u->retry_at_ms += u->retry_ms;
+	u->retry_ms = longer(px, u->retry_ms);
 	u->state = UCONN_NONE;
 	px_calls_hold(px, u, now_ms);
 }
@@ -209,7 +209,6 @@ px_uconn_ready(struct px *px, struct uconn *u, uint64_t boot, uint64_t floor,
 		return;
 	agent_boot(px, px->volume[k->volume].owner, boot, now_ms);
 	u->state = UCONN_READY;
-	u->retry_ms = px->cfg.retry_ms;
 	u->heard_ms = now_ms;
 	if (floor > u->floor)
 		u->floor = floor;

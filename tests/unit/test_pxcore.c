@@ -207,6 +207,8 @@ new_boot_needs_no_fence(void **state)
 	assert_int_equal(pxbed_count(&bed, PX_FENCE), 0);
 	/* But what is sent to the new one is fenced there again. */
 	px_uconn_lost(bed.px, &k->u[B], "reset", ++bed.now);
+	bed.now += 100;
+	px_tick(bed.px, bed.now);
 	pxbed_take(&bed);
 	px_uconn_ready(bed.px, &k->u[B], BOOT + 1, 0, ++bed.now);
 	pxbed_take(&bed);

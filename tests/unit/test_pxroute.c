@@ -203,6 +203,38 @@ refused_connections_back_off(void **state)
 	assert_in_range(attempts, 12, 16); /* 10 s: 50, 100, ... 1000 ms */
 }
 
+/* A connection that is accepted and closed at once, again and again. */
+static void
+closed_at_once_backs_off(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k;
+	unsigned attempts = 1;
+
+	(void)state;
+	pxbed_up(&bed, &cfg);
+	pxbed_path_up(&bed, 0, A, BOOT);
+	k = pxbed_open(&bed, 0);
+	pxbed_call(&bed, k, 1, NFS3_READ);
+	for (unsigned i = 0; i < 500; i++) {
+		if (k->u[A].state == UCONN_CONNECTING) {
+			attempts++;
+			pxbed_ready(&bed, k, A);
+			pxbed_take(&bed);
+			px_uconn_lost(bed.px, &k->u[A], "closed", bed.now);
+		}
+		ticks(20, PX_CONNECT);
+	}
+	assert_in_range(attempts, 12, 17);
+	/* One that works again is trusted again. */
+	ticks(1000, PX_CONNECT);
+	pxbed_ready(&bed, k, A);
+	pxbed_take(&bed);
+	assert_true(pxbed_reply(&bed, &k->u[A], 1));
+	px_uconn_lost(bed.px, &k->u[A], "closed", ++bed.now);
+	assert_int_equal(k->u[A].state, UCONN_CONNECTING);
+}
+
 /* An attempt that nobody answers ends, and another is made. */
 static void
 attempts_end(void **state)
@@ -259,6 +291,7 @@ main(void)
 	    TEST(address_change_begins_anew),
 	    TEST(interface_gone_ends_attempts),
 	    TEST(refused_connections_back_off),
+	    TEST(closed_at_once_backs_off),
 	    TEST(attempts_end),
 	    TEST(owner_moves),
 	};
