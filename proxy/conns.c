@@ -75,6 +75,7 @@ px_control_drop(struct px *px, uint32_t path, bool abort_it, uint64_t now_ms)
 	}
 	c->state = UCONN_NONE;
 	c->subscribed_ms = 0;
+	path_probe_void(&px->path[path]);
 	/* What was asked over it is asked again over another. */
 	for (struct kconn *k = px->kconns; k != NULL; k = k->next) {
 		if (k->fencing && k->fence_path == path)
@@ -109,8 +110,11 @@ px_control_maintain(struct px *px, uint32_t path, uint64_t now_ms)
 	if (c->state == UCONN_CONNECTING &&
 	    now_ms - c->since_ms >= px->cfg.connect_ms)
 		px_control_drop(px, path, true, now_ms);
-	if (c->state != UCONN_NONE || !p->exists || !p->interface_up ||
-	    now_ms < c->retry_at_ms)
+	if (c->state != UCONN_NONE || !p->exists || !p->interface_up)
+		return;
+	/* An agent that is away can be waited for; a silent path cannot. */
+	if (now_ms < c->retry_at_ms &&
+	    !(p->state == PATH_UP && path_silent(p, now_ms)))
 		return;
 	c->state = UCONN_CONNECTING;
 	c->since_ms = now_ms;

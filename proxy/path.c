@@ -40,6 +40,12 @@ path_detect_ms(const struct path *p)
 }
 
 bool
+path_silent(const struct path *p, uint64_t now_ms)
+{
+	return now_ms - p->heard_ms >= path_detect_ms(p) / 2;
+}
+
+bool
 path_held(const struct path *p, uint64_t now_ms)
 {
 	return now_ms < p->hold_until_ms;
@@ -57,14 +63,20 @@ set_state(struct path *p, enum path_state state, enum path_reason why,
 	return true;
 }
 
+void
+path_probe_void(struct path *p)
+{
+	p->probe_ms = 0;
+	p->probe_acked = false;
+}
+
 static bool
 go_down(struct path *p, const struct path_config *cfg, enum path_reason why,
     uint64_t now_ms)
 {
 	uint64_t hold = cfg->hold_ms;
 
-	p->probe_ms = 0;
-	p->probe_acked = false;
+	path_probe_void(p);
 	p->loss_slots = 0;
 	if (!set_state(p, PATH_DOWN, why, now_ms)) {
 		p->reason = why;
@@ -191,8 +203,7 @@ path_probe_acked(struct path *p, uint64_t now_ms)
 void
 path_probe_answered(struct path *p, uint32_t rtt_us, uint64_t now_ms)
 {
-	p->probe_ms = 0;
-	p->probe_acked = false;
+	path_probe_void(p);
 	p->answered_ms = now_ms;
 	if (rtt_us == 0)
 		rtt_us = 1;
@@ -210,8 +221,7 @@ path_connected(struct path *p, uint64_t took_ms, uint64_t now_ms)
 
 	if (took_ms > RTT_MAX_MS)
 		took_ms = RTT_MAX_MS;
-	p->probe_ms = 0;
-	p->probe_acked = false;
+	path_probe_void(p);
 	p->answered_ms = now_ms;
 	p->rtt_us = (uint32_t)(took_ms * 1000 / TRIPS) + 1;
 	p->rtt_rough = true;
@@ -235,8 +245,7 @@ bool
 path_control_lost(struct path *p, const struct path_config *cfg,
     bool unreachable, uint64_t now_ms)
 {
-	p->probe_ms = 0;
-	p->probe_acked = false;
+	path_probe_void(p);
 	if (!unreachable || p->state == PATH_DOWN)
 		return false;
 	if (p->heard_ms + path_detect_ms(p) > now_ms)
@@ -290,10 +299,10 @@ path_wants_probe(const struct path *p, const struct path_config *cfg,
 		/* An agent that is busy or stopped need not be asked often;
 		 * only its kernel's acknowledgement is wanted. */
 		return p->probe_acked &&
-		    now_ms - p->heard_ms >= path_detect_ms(p) / 2 &&
+		    path_silent(p, now_ms) &&
 		    now_ms - p->probe_ms >= path_detect_ms(p) / 2;
 	}
-	if (p->rtt_rough || now_ms - p->heard_ms >= path_detect_ms(p) / 2)
+	if (p->rtt_rough || path_silent(p, now_ms))
 		return true;
 	return oldest_sent_ms != 0 &&
 	    now_ms - oldest_sent_ms >= cfg->probe_after_ms &&

@@ -109,6 +109,8 @@ void path_retransmits(struct path *p, uint32_t retrans, uint32_t sent,
 void path_probe_sent(struct path *p, uint64_t now_ms);
 void path_probe_acked(struct path *p, uint64_t now_ms);
 void path_probe_answered(struct path *p, uint32_t rtt_us, uint64_t now_ms);
+/* The connection that carried the probe is gone. */
+void path_probe_void(struct path *p);
 /* A control connection was made and said HELLO in took_ms, lost segments'
  * time included: the first probe measures better, and is wanted soon. */
 void path_connected(struct path *p, uint64_t took_ms, uint64_t now_ms);
@@ -131,6 +133,8 @@ bool path_wants_probe(const struct path *p, const struct path_config *cfg,
 
 /* Silent for this long counts as down, in milliseconds. */
 uint32_t path_detect_ms(const struct path *p);
+/* Long enough silent that a probe is wanted. */
+bool path_silent(const struct path *p, uint64_t now_ms);
 bool path_held(const struct path *p, uint64_t now_ms);
 
 #endif

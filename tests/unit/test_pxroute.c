@@ -253,6 +253,31 @@ attempts_end(void **state)
 	assert_int_equal(ticks(100, PX_CONNECT), 1);
 }
 
+/* The control connection of a silent path is refused and made again
+ * sooner than its back-off says: that is all there is to probe with. */
+static void
+silent_path_without_control_goes_down(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	uint64_t died;
+
+	(void)state;
+	cfg.retry_max_ms = 10000;
+	pxbed_start(&bed, &cfg);
+	px_control_lost(bed.px, 0, PX_LOST_CLOSED, bed.now);
+	for (unsigned i = 0; i < 500; i++) { /* the agent is dead */
+		ticks(20, PX_CONTROL_OPEN);
+		if (px_control(bed.px, 0)->state == UCONN_CONNECTING)
+			px_control_lost(bed.px, 0, PX_LOST_REFUSED, bed.now);
+	}
+	assert_int_equal(px_path(bed.px, 0)->state, PATH_UP);
+	died = bed.now; /* and now its network */
+	while (px_path(bed.px, 0)->state == PATH_UP && bed.now < died + 20000) {
+		ticks(20, PX_CONTROL_OPEN);
+	}
+	assert_in_range(bed.now - died, 100, 300);
+}
+
 static void
 owner_moves(void **state)
 {
@@ -293,6 +318,7 @@ main(void)
 	    TEST(refused_connections_back_off),
 	    TEST(closed_at_once_backs_off),
 	    TEST(attempts_end),
+	    TEST(silent_path_without_control_goes_down),
 	    TEST(owner_moves),
 	};
 
