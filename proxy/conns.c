@@ -164,9 +164,15 @@ px_control_ready(struct px *px, uint32_t path, uint64_t boot, uint64_t now_ms)
 	agent_boot(px, server, boot, now_ms);
 	if (path_control_up(p, now_ms))
 		px_path_changed(px, path, now_ms);
-	for (struct kconn *k = px->kconns; k != NULL; k = k->next)
-		if (k->retired && px->volume[k->volume].owner == server)
+	for (struct kconn *k = px->kconns; k != NULL; k = k->next) {
+		if (px->volume[k->volume].owner != server)
+			continue;
+		if (k->retired)
 			px_fence_retired(px, k);
+		/* Who answers here need not be waited for there. */
+		k->u[px_path_network(px, path)].retry_at_ms = now_ms;
+		px_conns_maintain(px, k, now_ms);
+	}
 	px_pump_server(px, server, now_ms);
 }
 

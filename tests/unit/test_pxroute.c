@@ -278,6 +278,37 @@ silent_path_without_control_goes_down(void **state)
 	assert_in_range(bed.now - died, 100, 300);
 }
 
+/* Once the agent answers, connections need not sit out their back-off. */
+static void
+agent_back_ends_the_back_off(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k = pxbed_start(&bed, &cfg);
+
+	(void)state;
+	px_control_lost(bed.px, 0, PX_LOST_CLOSED, ++bed.now);
+	for (unsigned i = 0; i < 100; i++) {
+		if (k->u[A].state != UCONN_NONE)
+			px_uconn_lost(bed.px, &k->u[A], "refused", bed.now);
+		if (px_control(bed.px, 0)->state == UCONN_CONNECTING)
+			px_control_lost(bed.px, 0, PX_LOST_REFUSED, bed.now);
+		ticks(20, PX_CONNECT);
+	}
+	while (px_control(bed.px, 0)->state != UCONN_CONNECTING) {
+		if (k->u[A].state != UCONN_NONE)
+			px_uconn_lost(bed.px, &k->u[A], "refused", bed.now);
+		ticks(20, PX_CONNECT);
+	}
+	if (k->u[A].state != UCONN_NONE)
+		px_uconn_lost(bed.px, &k->u[A], "refused", bed.now);
+	assert_int_equal(k->u[A].state, UCONN_NONE);
+	pxbed_take(&bed);
+	px_control_ready(bed.px, 0, BOOT + 1, ++bed.now);
+	pxbed_take(&bed);
+	assert_in_range(pxbed_count(&bed, PX_CONNECT), 1, 2);
+	assert_int_equal(k->u[A].state, UCONN_CONNECTING);
+}
+
 static void
 owner_moves(void **state)
 {
@@ -319,6 +350,7 @@ main(void)
 	    TEST(closed_at_once_backs_off),
 	    TEST(attempts_end),
 	    TEST(silent_path_without_control_goes_down),
+	    TEST(agent_back_ends_the_back_off),
 	    TEST(owner_moves),
 	};
 
