@@ -45,6 +45,7 @@
 #define PX_NONE	    UINT32_MAX
 #define PX_LINGER   1024u /* answered identities remembered, each kconn */
 #define PX_EVENTS   256u
+#define PX_SUBSCRIBE_MS 5000u /* repeated so often: ask for longer than that */
 
 enum px_paths_mode {
 	PX_PRIMARY_FIRST, /* the best path carries all calls */

@@ -323,7 +323,7 @@ explain_loss(struct px *px, uint32_t path, uint64_t now_ms)
 static void
 tick_path(struct px *px, uint32_t path, uint64_t now_ms)
 {
-	enum { SUBSCRIBE_MS = 5000, UNHEARD_MS = 1000 };
+	enum { UNHEARD_MS = 1000 };
 	struct path *p = &px->path[path];
 	struct control *c = &px->control[path];
 
@@ -338,10 +338,12 @@ tick_path(struct px *px, uint32_t path, uint64_t now_ms)
 		px_act(px, PX_PROBE)->path = path;
 		path_probe_sent(p, now_ms);
 	}
-	if (now_ms - p->heartbeat_ms >= UNHEARD_MS &&
-	    now_ms - c->since_ms >= UNHEARD_MS &&
-	    (c->subscribed_ms == 0 ||
-		now_ms - c->subscribed_ms >= SUBSCRIBE_MS)) {
+	/* Once subscribed it stays so: the heartbeats that come may be the
+	 * ones that were asked for. */
+	if (c->subscribed_ms != 0
+		? now_ms - c->subscribed_ms >= PX_SUBSCRIBE_MS
+		: now_ms - p->heartbeat_ms >= UNHEARD_MS &&
+		    now_ms - c->since_ms >= UNHEARD_MS) {
 		px_act(px, PX_SUBSCRIBE)->path = path;
 		c->subscribed_ms = now_ms;
 	}

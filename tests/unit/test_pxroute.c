@@ -309,6 +309,25 @@ agent_back_ends_the_back_off(void **state)
 	assert_int_equal(k->u[A].state, UCONN_CONNECTING);
 }
 
+/* No heartbeats: asks for unicast ones, and again before they lapse. */
+static void
+subscribes_while_unheard(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	unsigned n = 0;
+
+	(void)state;
+	pxbed_up(&bed, &cfg);
+	pxbed_path_up(&bed, 0, A, BOOT);
+	for (unsigned i = 0; i < 1000; i++) {
+		n += ticks(20, PX_SUBSCRIBE);
+		if (n > 0 && i % 3 == 0) /* it works */
+			beat(A);
+	}
+	assert_in_range(n, 4, 5); /* 20 s */
+	assert_int_equal(px_path(bed.px, 0)->state, PATH_UP);
+}
+
 static void
 owner_moves(void **state)
 {
@@ -351,6 +370,7 @@ main(void)
 	    TEST(attempts_end),
 	    TEST(silent_path_without_control_goes_down),
 	    TEST(agent_back_ends_the_back_off),
+	    TEST(subscribes_while_unheard),
 	    TEST(owner_moves),
 	};
 
