@@ -248,6 +248,20 @@ px_retransmits(struct px *px, uint32_t path, uint32_t retrans, uint32_t sent,
 	path_retransmits(&px->path[path], retrans, sent, now_ms);
 }
 
+/* What was said to the old owner, or waited for, is void. */
+static void
+leave_owner(struct px *px, struct kconn *k, uint64_t now_ms)
+{
+	for (uint32_t n = 0; n < px->cfg.nnetworks; n++) {
+		struct uconn *u = &k->u[n];
+
+		px_conn_drop(px, u, true, now_ms);
+		u->fencing = false;
+		u->retry_ms = px->cfg.retry_ms;
+		u->retry_at_ms = now_ms;
+	}
+}
+
 void
 px_owner(struct px *px, uint32_t volume, uint32_t server, uint64_t epoch,
     uint64_t now_ms)
@@ -265,9 +279,8 @@ px_owner(struct px *px, uint32_t volume, uint32_t server, uint64_t epoch,
 	    px->cfg.volume[volume].name, px->cfg.server[v->owner],
 	    px->cfg.server[server], (unsigned long long)epoch);
 	for (struct kconn *k = px->kconns; k != NULL; k = k->next)
-		for (uint32_t n = 0;
-		     k->volume == volume && n < px->cfg.nnetworks; n++)
-			px_conn_drop(px, &k->u[n], true, now_ms);
+		if (k->volume == volume)
+			leave_owner(px, k, now_ms);
 	v->owner = server;
 	px_route(px, volume, now_ms);
 	for (struct kconn *k = px->kconns, *next; k != NULL; k = next) {

@@ -353,6 +353,35 @@ owner_moves(void **state)
 	assert_true(pxbed_reply(&bed, &k->u[A], 1));
 }
 
+/* A FENCE asked of the old owner must not keep one from the new one. */
+static void
+owner_moves_during_a_fence(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k = pxbed_start(&bed, &cfg);
+
+	(void)state;
+	pxbed_path_up(&bed, 1, A, 70);
+	pxbed_path_up(&bed, 1, B, 70);
+	pxbed_take(&bed);
+	pxbed_call(&bed, k, 1, NFS3_WRITE);
+	pxbed_take(&bed);
+	px_uconn_lost(bed.px, &k->u[A], "reset", ++bed.now);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_FENCE), 1);
+	px_owner(bed.px, 0, 1, 6, ++bed.now);
+	pxbed_take(&bed);
+	px_uconn_ready(bed.px, &k->u[A], 70, 0, ++bed.now);
+	px_uconn_ready(bed.px, &k->u[B], 70, 0, ++bed.now);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_SEND), 1);
+	px_uconn_lost(bed.px, &k->u[A], "reset", ++bed.now);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_FENCE), 1);
+	assert_int_equal(pxbed_get(&bed, PX_FENCE, 0)->path,
+	    px_path_index(&cfg, 1, A));
+}
+
 #define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
 
 int
@@ -372,6 +401,7 @@ main(void)
 	    TEST(agent_back_ends_the_back_off),
 	    TEST(subscribes_while_unheard),
 	    TEST(owner_moves),
+	    TEST(owner_moves_during_a_fence),
 	};
 
 	return cmocka_run_group_tests_name("pxroute", tests, NULL, NULL);
