@@ -116,6 +116,7 @@ px_control_maintain(struct px *px, uint32_t path, uint64_t now_ms)
 	if (now_ms < c->retry_at_ms &&
 	    !(p->state == PATH_UP && path_silent(p, now_ms)))
 		return;
+	c->attempt = ++px->generations;
 	c->state = UCONN_CONNECTING;
 	c->since_ms = now_ms;
 	/* On a path that counts as up the SYN is the probe. */
@@ -124,28 +125,57 @@ px_control_maintain(struct px *px, uint32_t path, uint64_t now_ms)
 	px_act(px, PX_CONTROL_OPEN)->path = path;
 }
 
+/* A kconn's part in a new boot: the old agent's sockets died with it, unread
+ * bytes and all, whatever TCP still says on our side. */
 static void
-agent_boot(struct px *px, uint32_t server, uint64_t boot, uint64_t now_ms)
+leave_boot(struct px *px, struct kconn *k, uint64_t now_ms)
 {
-	if (px->boot[server] == boot)
-		return;
-	if (px->boot[server] != 0)
-		px_explain(px, PX_EV_AGENT_BOOT, PX_NONE, PX_NONE, now_ms,
-		    "agent of %s started anew: boot %llu -> %llu",
-		    px->cfg.server[server],
-		    (unsigned long long)px->boot[server],
-		    (unsigned long long)boot);
+	for (uint32_t n = 0; n < px->cfg.nnetworks; n++) {
+		k->u[n].fencing = false;
+		if (k->u[n].state == UCONN_READY)
+			px_conn_drop(px, &k->u[n], true, now_ms);
+	}
+	px_conns_maintain(px, k, now_ms);
+}
+
+/*
+ * The agent answered attempt with its boot number. False: that is another
+ * one than was known when the attempt began, and may be the older.
+ */
+static bool
+agent_boot(struct px *px, uint32_t server, uint64_t boot, uint64_t attempt,
+    uint64_t now_ms)
+{
+	uint64_t old = px->boot[server];
+
+	if (boot == old)
+		return true;
+	if (old != 0 && attempt <= px->boot_learned[server])
+		return false;
 	px->boot[server] = boot;
-	/* The old one's sockets died with it, unread bytes and all. */
+	px->boot_learned[server] = px->generations;
+	if (old == 0)
+		return true;
+	px_explain(px, PX_EV_AGENT_BOOT, PX_NONE, PX_NONE, now_ms,
+	    "agent of %s started anew: boot %llu -> %llu",
+	    px->cfg.server[server], (unsigned long long)old,
+	    (unsigned long long)boot);
+	for (uint32_t n = 0; n < px->cfg.nnetworks; n++) {
+		uint32_t path = px_path_index(&px->cfg, server, n);
+
+		if (px->control[path].state == UCONN_READY &&
+		    px->control[path].boot != boot)
+			px_control_drop(px, path, true, now_ms);
+	}
+	for (struct kconn *k = px->kconns; k != NULL; k = k->next)
+		if (px->volume[k->volume].owner == server)
+			leave_boot(px, k, now_ms);
 	for (struct kconn *k = px->kconns, *next; k != NULL; k = next) {
 		next = k->next;
-		if (px->volume[k->volume].owner != server)
-			continue;
-		for (uint32_t n = 0; n < px->cfg.nnetworks; n++)
-			k->u[n].fencing = false;
-		if (k->retired)
+		if (k->retired && px->volume[k->volume].owner == server)
 			px_retired_release(px, k, now_ms);
 	}
+	return true;
 }
 
 void
@@ -157,11 +187,14 @@ px_control_ready(struct px *px, uint32_t path, uint64_t boot, uint64_t now_ms)
 
 	if (c->state != UCONN_CONNECTING)
 		return;
+	if (!agent_boot(px, server, boot, c->attempt, now_ms)) {
+		px_control_drop(px, path, true, now_ms);
+		return;
+	}
 	c->state = UCONN_READY;
 	c->boot = boot;
 	c->retry_ms = px->cfg.retry_ms;
 	path_connected(p, now_ms - c->since_ms, now_ms);
-	agent_boot(px, server, boot, now_ms);
 	if (path_control_up(p, now_ms))
 		px_path_changed(px, path, now_ms);
 	for (struct kconn *k = px->kconns; k != NULL; k = k->next) {
@@ -217,7 +250,11 @@ px_uconn_ready(struct px *px, struct uconn *u, uint64_t boot, uint64_t floor,
 
 	if (u->state != UCONN_CONNECTING)
 		return;
-	agent_boot(px, px->volume[k->volume].owner, boot, now_ms);
+	if (!agent_boot(px, px->volume[k->volume].owner, boot, u->generation,
+		now_ms))
+		px_conn_drop(px, u, true, now_ms);
+	if (u->state != UCONN_CONNECTING)
+		return;
 	u->state = UCONN_READY;
 	u->heard_ms = now_ms;
 	if (floor > u->floor)

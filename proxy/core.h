@@ -28,7 +28,9 @@
  * (network, generation) is sent again only when the agent has confirmed a
  * floor at or above that generation (I4). The floor comes from FENCE, or
  * from a HELLO with a higher generation on the same network. Another boot of
- * the agent counts as well: its sockets died with it.
+ * the agent counts as well: its sockets died with it. It is believed only
+ * from a connection begun after the one known so far was learned: an answer
+ * may be older than what answers now.
  */
 #ifndef PROXY_CORE_H
 #define PROXY_CORE_H
@@ -152,6 +154,7 @@ struct control {
 	enum uconn_state state;
 	uint64_t since_ms, retry_at_ms;
 	uint32_t retry_ms;
+	uint64_t attempt;	  /* number of the present or last one */
 	uint64_t boot;		  /* of the agent that answered last */
 	uint64_t subscribed_ms;
 	void *user;

@@ -15,13 +15,15 @@ struct px {
 	struct control control[PX_PATHS];
 	bool lossy[PX_PATHS];		/* as last explained */
 	uint64_t boot[PX_SERVERS];	/* of the agent; 0: unknown */
+	uint64_t boot_learned[PX_SERVERS]; /* attempts begun before that */
 	struct px_volume volume[PX_VOLUMES];
 	struct kconn *kconns;
 	uint32_t nkconns;
 	struct call *call_mem, *call_free;
 	struct call **hash;
 	uint32_t hash_mask;
-	uint64_t orders, generations;
+	uint64_t orders;
+	uint64_t generations;		/* attempts of all connections */
 
 	struct px_action *act;		/* ring */
 	uint32_t act_size, act_at, act_n;

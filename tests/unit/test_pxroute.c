@@ -382,6 +382,63 @@ owner_moves_during_a_fence(void **state)
 	    px_path_index(&cfg, 1, A));
 }
 
+/*
+ * The agent dies with its answer to a HELLO on the way, and another one is
+ * there by the time it arrives: it must not be taken for the present one,
+ * or what is sent to that would be replayed without a fence.
+ */
+static void
+late_answer_of_a_dead_agent(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k;
+
+	(void)state;
+	pxbed_up(&bed, &cfg);
+	pxbed_path_up(&bed, 0, A, BOOT);
+	k = pxbed_open(&bed, 0);
+	pxbed_take(&bed);
+	assert_int_equal(k->u[A].state, UCONN_CONNECTING);
+	pxbed_path_up(&bed, 0, B, BOOT + 1);
+	pxbed_take(&bed);
+	px_uconn_ready(bed.px, &k->u[A], BOOT, 0, ++bed.now);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_ABORT), 1);
+	assert_int_equal(bed.px->boot[0], BOOT + 1);
+	/* And a control connection's likewise. */
+	px_control_lost(bed.px, 0, PX_LOST_CLOSED, ++bed.now);
+	ticks(1500, PX_CONTROL_OPEN);
+	assert_int_equal(px_control(bed.px, 0)->state, UCONN_CONNECTING);
+	px_control_lost(bed.px, 1, PX_LOST_CLOSED, ++bed.now);
+	ticks(100, PX_CONTROL_OPEN);
+	px_control_ready(bed.px, 1, BOOT + 2, ++bed.now);
+	px_control_ready(bed.px, 0, BOOT + 1, ++bed.now);
+	assert_int_equal(bed.px->boot[0], BOOT + 2);
+	assert_int_equal(px_control(bed.px, 0)->state, UCONN_NONE);
+}
+
+/* A new boot: every connection to the old one is dead, whatever TCP says. */
+static void
+new_boot_ends_old_connections(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k = pxbed_start(&bed, &cfg);
+
+	(void)state;
+	pxbed_call(&bed, k, 1, NFS3_WRITE);
+	pxbed_take(&bed);
+	px_control_lost(bed.px, 1, PX_LOST_CLOSED, ++bed.now);
+	pxbed_path_up(&bed, 0, B, BOOT + 1);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_ABORT), 2);
+	assert_int_equal(pxbed_count(&bed, PX_CONTROL_ABORT), 1);
+	assert_int_equal(k->u[A].state, UCONN_CONNECTING);
+	assert_int_equal(k->held.n, 1);
+	px_uconn_ready(bed.px, &k->u[A], BOOT + 1, 0, ++bed.now);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_SEND), 1);
+}
+
 #define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
 
 int
@@ -402,6 +459,8 @@ main(void)
 	    TEST(subscribes_while_unheard),
 	    TEST(owner_moves),
 	    TEST(owner_moves_during_a_fence),
+	    TEST(late_answer_of_a_dead_agent),
+	    TEST(new_boot_ends_old_connections),
 	};
 
 	return cmocka_run_group_tests_name("pxroute", tests, NULL, NULL);
