@@ -267,12 +267,19 @@ void
 px_uconn_fenced(struct px *px, struct uconn *u, uint64_t floor,
     uint64_t now_ms)
 {
-	if (floor > px->generations)
-		px->generations = floor;
-	if (floor > u->floor)
-		u->floor = floor;
+	enum { ROOM = 1 << 30 };
+
 	px_conn_drop(px, u, false, now_ms);
-	u->retry_at_ms = now_ms;
+	/* No generation follows the highest floor: the agent believes that
+	 * the kernel connection is over. */
+	if (floor < UINT64_MAX - ROOM) {
+		if (floor > px->generations)
+			px->generations = floor;
+		if (floor > u->floor)
+			u->floor = floor;
+		if (floor >= u->generation)
+			u->retry_at_ms = now_ms;
+	}
 	px_conns_maintain(px, u->kconn, now_ms);
 	px_pump(px, u->kconn, now_ms);
 }

@@ -439,6 +439,31 @@ new_boot_ends_old_connections(void **state)
 	assert_int_equal(pxbed_count(&bed, PX_SEND), 1);
 }
 
+/* An agent that says the highest floor there is: no number follows it. */
+static void
+highest_floor_is_no_generation(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k;
+	uint64_t before;
+
+	(void)state;
+	pxbed_up(&bed, &cfg);
+	pxbed_path_up(&bed, 0, A, BOOT);
+	k = pxbed_open(&bed, 0);
+	px_uconn_fenced(bed.px, &k->u[A], k->u[A].generation + 10, ++bed.now);
+	assert_int_equal(k->u[A].state, UCONN_CONNECTING);
+	assert_int_equal(k->u[A].generation, k->u[A].floor + 1);
+	before = k->u[A].generation;
+	px_uconn_fenced(bed.px, &k->u[A], UINT64_MAX, ++bed.now);
+	pxbed_take(&bed);
+	assert_int_equal(k->u[A].state, UCONN_NONE);
+	bed.now += 100;
+	px_tick(bed.px, bed.now);
+	assert_int_equal(k->u[A].state, UCONN_CONNECTING);
+	assert_true(k->u[A].generation > before);
+}
+
 #define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
 
 int
@@ -461,6 +486,7 @@ main(void)
 	    TEST(owner_moves_during_a_fence),
 	    TEST(late_answer_of_a_dead_agent),
 	    TEST(new_boot_ends_old_connections),
+	    TEST(highest_floor_is_no_generation),
 	};
 
 	return cmocka_run_group_tests_name("pxroute", tests, NULL, NULL);
