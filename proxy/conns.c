@@ -434,6 +434,15 @@ may_still_land(struct px *px, struct kconn *k)
 	return false;
 }
 
+static bool
+ever_connected(const struct px *px, const struct kconn *k)
+{
+	for (uint32_t n = 0; n < px->cfg.nnetworks; n++)
+		if (k->u[n].generation != 0)
+			return true;
+	return false;
+}
+
 void
 px_kconn_close(struct px *px, struct kconn *k, uint64_t now_ms)
 {
@@ -445,7 +454,10 @@ px_kconn_close(struct px *px, struct kconn *k, uint64_t now_ms)
 	k->retired = true;
 	if (k->gates)
 		px->volume[k->volume].retired++;
-	px_fence_retired(px, k);
+	if (ever_connected(px, k))
+		px_fence_retired(px, k);
+	else
+		px_retired_release(px, k, now_ms);
 }
 
 /* Its connections cannot do anything any more. */

@@ -464,6 +464,25 @@ highest_floor_is_no_generation(void **state)
 	assert_true(k->u[A].generation > before);
 }
 
+/* A kernel connection that never reached an agent leaves nothing there. */
+static void
+unsent_kconn_goes_at_once(void **state)
+{
+	struct px_config cfg = pxbed_config();
+
+	(void)state;
+	pxbed_up(&bed, &cfg);
+	for (unsigned i = 0; i < 1000; i++) {
+		struct kconn *k = pxbed_open(&bed, 0);
+
+		pxbed_call(&bed, k, 1, NFS3_WRITE);
+		px_kconn_close(bed.px, k, ++bed.now);
+		pxbed_take(&bed);
+		assert_int_equal(pxbed_count(&bed, PX_KCONN_FREE), 1);
+	}
+	assert_int_equal(px_volume(bed.px, 0)->retired, 0);
+}
+
 #define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
 
 int
@@ -487,6 +506,7 @@ main(void)
 	    TEST(late_answer_of_a_dead_agent),
 	    TEST(new_boot_ends_old_connections),
 	    TEST(highest_floor_is_no_generation),
+	    TEST(unsent_kconn_goes_at_once),
 	};
 
 	return cmocka_run_group_tests_name("pxroute", tests, NULL, NULL);
