@@ -11,8 +11,8 @@
 #include "proxy/core_int.h"
 #include "unit.h"
 
-enum { A, B };		 /* networks */
-enum { BOOT = 7 };	 /* of server 0's agent */
+enum { A, B };     /* networks */
+enum { BOOT = 7 }; /* of server 0's agent */
 enum { ACTS_MAX = 4096 };
 
 struct pxbed {
@@ -35,13 +35,21 @@ pxbed_config(void)
 	    .network = {"netA", "netB"},
 	    .server = {"s1", "s2"},
 	    .address = {{true, true}, {true, true}},
-	    .volume = {{.name = "home", .id = 1, .ncandidates = 2,
+	    .volume = {{.name = "home",
+			   .id = 1,
+			   .ncandidates = 2,
 			   .candidate = {0, 1}},
-		{.name = "work", .id = 2, .ncandidates = 2,
+		{.name = "work",
+		    .id = 2,
+		    .ncandidates = 2,
 		    .candidate = {0, 1}}},
-	    .path = {.interval_ms = 50, .multiplier = 3,
-		.probe_after_ms = 300, .oneway_ms = 400, .hold_ms = 1000,
-		.hold_max_ms = 60000, .calm_ms = 30000},
+	    .path = {.interval_ms = 50,
+		.multiplier = 3,
+		.probe_after_ms = 300,
+		.oneway_ms = 400,
+		.hold_ms = 1000,
+		.hold_max_ms = 60000,
+		.calm_ms = 30000},
 	    .calls_max = 256,
 	    .kconns_max = 16,
 	    .replay_calls = 8,
@@ -101,8 +109,8 @@ pxbed_take(struct pxbed *b)
 		pxbed_check_action(b, &b->act[b->n]);
 		if (b->act[b->n].type == PX_PROBE &&
 		    !b->dead[b->act[b->n].path])
-			px_probe_answered(b->px, b->act[b->n].path, 300,
-			    b->now);
+			px_probe_answered(
+			    b->px, b->act[b->n].path, 300, b->now);
 		assert_true(++b->n < ACTS_MAX);
 	}
 	return b->n;
@@ -151,8 +159,7 @@ pxbed_down(struct pxbed *b)
 
 /* The path's control connection is made and answered. */
 static inline void
-pxbed_path_up(struct pxbed *b, uint32_t server, uint32_t network,
-    uint64_t boot)
+pxbed_path_up(struct pxbed *b, uint32_t server, uint32_t network, uint64_t boot)
 {
 	uint32_t path = px_path_index(px_config(b->px), server, network);
 
@@ -192,8 +199,8 @@ pxbed_ready(struct pxbed *b, struct kconn *k, uint32_t network)
 static inline enum px_took
 pxbed_call(struct pxbed *b, struct kconn *k, uint32_t xid, uint32_t proc)
 {
-	struct call_info info = {.id = {.xid = xid, .prog = RPC_PROG_NFS,
-				     .proc = proc}};
+	struct call_info info = {
+	    .id = {.xid = xid, .prog = RPC_PROG_NFS, .proc = proc}};
 	uint8_t bytes[64];
 	struct rec *rec;
 	enum px_took took;
@@ -241,8 +248,8 @@ pxbed_start(struct pxbed *b, const struct px_config *cfg)
 static inline void
 pxbed_carrier(struct pxbed *b, uint32_t network, bool up)
 {
-	px_interface(b->px, network, up, up ? PATH_NEW : PATH_CARRIER,
-	    ++b->now);
+	px_interface(
+	    b->px, network, up, up ? PATH_NEW : PATH_CARRIER, ++b->now);
 }
 
 #endif

@@ -58,8 +58,8 @@ runs(struct bed *b, struct weather w, uint64_t for_ms)
 			beat(b);
 		if (probe != 0 && b->now - probe >= w.rtt_ms) {
 			if (w.answers)
-				path_probe_answered(&b->p, w.rtt_ms * 1000,
-				    b->now);
+				path_probe_answered(
+				    &b->p, w.rtt_ms * 1000, b->now);
 			else if (w.acks)
 				path_probe_acked(&b->p, b->now);
 			probe = 0;
@@ -111,8 +111,8 @@ two_missed_are_no_fault(void **state)
 	bed_up(&b);
 	for (unsigned i = 0; i < 100; i++) {
 		beat(&b);
-		assert_true(runs(&b,
-		    (struct weather){.answers = true, .rtt_ms = 5}, 145));
+		assert_true(runs(
+		    &b, (struct weather){.answers = true, .rtt_ms = 5}, 145));
 	}
 }
 
@@ -123,8 +123,8 @@ probes_alone_keep_it_up(void **state)
 
 	(void)state;
 	bed_up(&b);
-	assert_true(runs(&b,
-	    (struct weather){.answers = true, .rtt_ms = 5}, 60000));
+	assert_true(
+	    runs(&b, (struct weather){.answers = true, .rtt_ms = 5}, 60000));
 	assert_in_range(b.p.probes, 60000 / 100, 60000 / 70);
 }
 
@@ -183,8 +183,8 @@ far_is_not_down(void **state)
 	path_interface(&b.p, &cfg, true, PATH_NEW, b.now);
 	path_connected(&b.p, 800, b.now);
 	path_control_up(&b.p, b.now);
-	assert_true(runs(&b,
-	    (struct weather){.answers = true, .rtt_ms = 400}, 60000));
+	assert_true(
+	    runs(&b, (struct weather){.answers = true, .rtt_ms = 400}, 60000));
 	assert_false(runs(&b, (struct weather){.rtt_ms = 400}, 60000));
 	assert_int_equal(b.p.reason, PATH_SILENT);
 }
@@ -264,11 +264,11 @@ damping_forgives_with_time(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		flap(&b);
 	assert_int_equal(b.p.flaps, 3);
-	assert_true(runs(&b, (struct weather){.heartbeats = true},
-	    cfg.calm_ms + 100));
+	assert_true(
+	    runs(&b, (struct weather){.heartbeats = true}, cfg.calm_ms + 100));
 	assert_int_equal(b.p.flaps, 2);
-	assert_true(runs(&b, (struct weather){.heartbeats = true},
-	    2 * cfg.calm_ms));
+	assert_true(
+	    runs(&b, (struct weather){.heartbeats = true}, 2 * cfg.calm_ms));
 	assert_int_equal(b.p.flaps, 0);
 	assert_int_equal(flap(&b), cfg.hold_ms);
 }
@@ -354,7 +354,7 @@ retransmissions_mark_loss(void **state)
 
 	(void)state;
 	bed_up(&b);
-	path_retransmits(&b.p, 2, 4, b.now); /* of a handful */
+	path_retransmits(&b.p, 2, 4, b.now);     /* of a handful */
 	path_retransmits(&b.p, 10, 1000, b.now); /* 1% */
 	assert_false(b.p.lossy);
 	path_retransmits(&b.p, 10, 100, b.now);
@@ -376,8 +376,9 @@ slow_connect_is_not_far(void **state)
 	path_interface(&b.p, &cfg, true, PATH_NEW, b.now);
 	path_connected(&b.p, 3000, b.now);
 	assert_true(path_control_up(&b.p, b.now));
-	assert_true(runs(&b, (struct weather){.heartbeats = true,
-	    .answers = true, .rtt_ms = 1}, 1000));
+	assert_true(runs(&b,
+	    (struct weather){.heartbeats = true, .answers = true, .rtt_ms = 1},
+	    1000));
 	assert_false(runs(&b, (struct weather){0}, 5000));
 	assert_in_range(b.now - b.p.heard_ms, 150, 200);
 }

@@ -121,8 +121,8 @@ hello_is_a_fence(void **state)
 	assert_int_equal(pxbed_count(&bed, PX_CONNECT), 1);
 	assert_int_equal(pxbed_count(&bed, PX_SEND), 0);
 	/* A floor below what was sent would not do. */
-	px_uconn_ready(bed.px, &k->u[A], BOOT, k->u[A].generation - 2,
-	    ++bed.now);
+	px_uconn_ready(
+	    bed.px, &k->u[A], BOOT, k->u[A].generation - 2, ++bed.now);
 	pxbed_take(&bed);
 	assert_int_equal(pxbed_count(&bed, PX_SEND), 0);
 	px_uconn_lost(bed.px, &k->u[A], "reset", ++bed.now);
@@ -196,8 +196,8 @@ new_boot_needs_no_fence(void **state)
 	pxbed_call(&bed, k, 1, NFS3_WRITE);
 	pxbed_carrier(&bed, A, false);
 	pxbed_take(&bed);
-	px_control_lost(bed.px, px_path_index(&cfg, 0, B), PX_LOST_CLOSED,
-	    ++bed.now);
+	px_control_lost(
+	    bed.px, px_path_index(&cfg, 0, B), PX_LOST_CLOSED, ++bed.now);
 	px_uconn_lost(bed.px, &k->u[B], "closed", ++bed.now);
 	pxbed_path_up(&bed, 0, B, BOOT + 1);
 	pxbed_take(&bed);
@@ -307,8 +307,8 @@ all_paths_share(void **state)
 	/* One down: the other carries all, and each call once. */
 	pxbed_carrier(&bed, A, false);
 	for (uint32_t xid = 1; xid <= 100; xid++)
-		assert_true(pxbed_reply(&bed, &k->u[B],
-		    k->u[B].calls.first->id.xid));
+		assert_true(
+		    pxbed_reply(&bed, &k->u[B], k->u[B].calls.first->id.xid));
 	assert_int_equal(k->ncalls, 0);
 }
 
@@ -390,8 +390,8 @@ held_call_of_a_closed_connection_gates(void **state)
 	pxbed_take(&bed);
 	assert_int_equal(pxbed_count(&bed, PX_SEND), 0);
 	/* Its fence is lost with the control connection: asked again. */
-	px_control_lost(bed.px, px_path_index(&cfg, 0, B), PX_LOST_CLOSED,
-	    ++bed.now);
+	px_control_lost(
+	    bed.px, px_path_index(&cfg, 0, B), PX_LOST_CLOSED, ++bed.now);
 	pxbed_path_up(&bed, 0, B, BOOT);
 	pxbed_take(&bed);
 	assert_int_equal(pxbed_count(&bed, PX_FENCE), 1);

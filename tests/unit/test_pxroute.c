@@ -101,8 +101,8 @@ lossy_is_left_and_said(void **state)
 	pxbed_start(&bed, &cfg);
 	for (unsigned i = 0; i < 40; i++) {
 		if (i % 3 != 0)
-			px_heartbeat(bed.px, 0, A, BOOT, seq + i, 50, 3,
-			    bed.now);
+			px_heartbeat(
+			    bed.px, 0, A, BOOT, seq + i, 50, 3, bed.now);
 		px_heartbeat(bed.px, 0, B, BOOT, seq + i, 50, 3, bed.now);
 		ticks(50, PX_PROBE);
 	}
@@ -378,8 +378,8 @@ owner_moves_during_a_fence(void **state)
 	px_uconn_lost(bed.px, &k->u[A], "reset", ++bed.now);
 	pxbed_take(&bed);
 	assert_int_equal(pxbed_count(&bed, PX_FENCE), 1);
-	assert_int_equal(pxbed_get(&bed, PX_FENCE, 0)->path,
-	    px_path_index(&cfg, 1, A));
+	assert_int_equal(
+	    pxbed_get(&bed, PX_FENCE, 0)->path, px_path_index(&cfg, 1, A));
 }
 
 /*
