@@ -1,0 +1,388 @@
+/*
+ * The relay as a whole: its life, actions, connections, time and views.
+ * See relay.h.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server-agent/relay_int.h"
+
+const char *const relay_program_names[RELAY_PROGRAMS] = {"NFS", "MOUNT"};
+
+const char *const relay_reason_names[RELAY_REASONS] = {
+    "fenced by its client",
+    "replaced by a newer connection",
+    "its proxy was started anew",
+    "backend connection lost",
+    "no RPC call",
+    "two calls with one XID",
+    "volume not served here",
+    "its kernel connection is over",
+};
+
+struct relay *
+relay_new(const struct relay_config *cfg)
+{
+	struct relay *r;
+
+	assert(cfg->volumes <= RELAY_VOLUMES_MAX);
+	assert(cfg->networks <= RELAY_NETWORKS_MAX);
+	if (cfg->entries_max == 0 || cfg->client_entries_max == 0)
+		return NULL;
+	r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return NULL;
+	r->cfg = *cfg;
+	LIST_INIT(&r->clients);
+	TAILQ_INIT(&r->stalled);
+	r->ring_size = 64;
+	r->ring = calloc(r->ring_size, sizeof(*r->ring));
+	if (r->ring == NULL || table_init(r) == -1) {
+		table_fini(r);
+		free(r->ring);
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+static void
+free_dead(struct relay *r)
+{
+	struct relay_conn *c;
+	struct relay_kconn *k;
+
+	while ((c = r->dead_conns) != NULL) {
+		r->dead_conns = c->dead_next;
+		free(c);
+	}
+	while ((k = r->dead_kconns) != NULL) {
+		r->dead_kconns = k->dead_next;
+		free(k);
+	}
+}
+
+static void
+free_client(struct relay *r, struct relay_client *cl)
+{
+	struct relay_kconn *k;
+	struct relay_table *t;
+
+	while ((k = LIST_FIRST(&cl->kconns)) != NULL) {
+		for (unsigned i = 0; i < RELAY_PROGRAMS; i++) {
+			struct relay_entry *e;
+
+			while ((e = LIST_FIRST(&k->links[i].calls)) != NULL)
+				entry_free(r, e);
+		}
+		LIST_REMOVE(k, next);
+		free(k);
+	}
+	while ((t = LIST_FIRST(&cl->tables)) != NULL) {
+		for (unsigned i = 0; i < KEPT_LISTS; i++)
+			while (!TAILQ_EMPTY(&t->kept[i]))
+				entry_free(r, TAILQ_FIRST(&t->kept[i]));
+		LIST_REMOVE(t, next);
+		free(t);
+	}
+	LIST_REMOVE(cl, next);
+	free(cl);
+}
+
+void
+relay_free(struct relay *r)
+{
+	if (r == NULL)
+		return;
+	assert(r->n.conns == 0 && r->ring_n == 0);
+	while (!LIST_EMPTY(&r->clients))
+		free_client(r, LIST_FIRST(&r->clients));
+	free_dead(r);
+	table_fini(r);
+	free(r->ring);
+	free(r);
+}
+
+/* --- actions */
+
+static void
+ring_grow(struct relay *r)
+{
+	size_t n = r->ring_size * 2;
+	struct relay_action *ring = calloc(n, sizeof(*ring));
+
+	/* What must be done cannot be forgotten; the ring is as long as the
+	 * most actions of one event, so this happens a few times at most. */
+	if (ring == NULL)
+		abort();
+	for (size_t i = 0; i < r->ring_n; i++)
+		ring[i] = r->ring[(r->ring_at + i) % r->ring_size];
+	free(r->ring);
+	r->ring = ring;
+	r->ring_size = n;
+	r->ring_at = 0;
+}
+
+void
+relay_act(struct relay *r, struct relay_action action)
+{
+	if (r->ring_n == r->ring_size)
+		ring_grow(r);
+	r->ring[(r->ring_at + r->ring_n++) % r->ring_size] = action;
+}
+
+/* Is what the action is for still there? */
+static bool
+action_stands(const struct relay_action *a)
+{
+	if (a->conn != NULL && a->conn->gone)
+		return false;
+	return a->link == NULL || !a->link->kconn->freed ||
+	       a->type == RELAY_CLOSE_LINK;
+}
+
+bool
+relay_next(struct relay *r, struct relay_action *a)
+{
+	while (r->ring_n > 0) {
+		*a = r->ring[r->ring_at];
+		r->ring_at = (r->ring_at + 1) % r->ring_size;
+		r->ring_n--;
+		if (action_stands(a))
+			return true;
+		rec_unref(a->rec);
+	}
+	free_dead(r);
+	return false;
+}
+
+void
+relay_note(struct relay *r, const char *fmt, ...)
+{
+	char line[256];
+	va_list ap;
+
+	if (r->cfg.note == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	r->cfg.note(r->cfg.note_arg, line);
+}
+
+const char *
+relay_client_name(const struct relay_client *cl, char *buf)
+{
+	snprintf(buf, 9, "%02x%02x%02x%02x", cl->id[0], cl->id[1], cl->id[2],
+	    cl->id[3]);
+	return buf;
+}
+
+/* --- connections */
+
+struct relay_conn *
+relay_conn_new(struct relay *r, void *user)
+{
+	struct relay_conn *c;
+
+	if (r->n.conns >= r->cfg.conns_max)
+		return NULL;
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return NULL;
+	c->r = r;
+	c->user = user;
+	LIST_INIT(&c->asked);
+	r->n.conns++;
+	return c;
+}
+
+void *
+relay_conn_user(const struct relay_conn *c)
+{
+	return c->user;
+}
+
+void
+conn_close(struct relay_conn *c, enum relay_reason why, uint64_t now_ms)
+{
+	if (c->state == CONN_CLOSED)
+		return;
+	conn_detach(c, now_ms);
+	c->state = CONN_CLOSED;
+	relay_act(
+	    c->r, (struct relay_action){
+		      .type = RELAY_CLOSE_CONN, .conn = c, .reason = why});
+}
+
+void
+relay_conn_gone(struct relay_conn *c, uint64_t now_ms)
+{
+	struct relay *r = c->r;
+
+	assert(!c->gone);
+	conn_detach(c, now_ms);
+	c->state = CONN_CLOSED;
+	c->gone = true;
+	c->dead_next = r->dead_conns;
+	r->dead_conns = c;
+	r->n.conns--;
+}
+
+void
+relay_volume_set(
+    struct relay *r, unsigned volume, bool serving, uint64_t now_ms)
+{
+	struct relay_client *cl, *cl_next;
+	struct relay_kconn *k, *k_next;
+
+	assert(volume < r->cfg.volumes);
+	r->serving[volume] = serving;
+	if (serving)
+		return;
+	for (cl = LIST_FIRST(&r->clients); cl != NULL; cl = cl_next) {
+		cl_next = LIST_NEXT(cl, next);
+		for (k = LIST_FIRST(&cl->kconns); k != NULL; k = k_next) {
+			k_next = LIST_NEXT(k, next);
+			if (k->table->volume == volume)
+				kconn_close_all(k, RELAY_R_VOLUME, now_ms);
+		}
+	}
+}
+
+/* --- time */
+
+static void
+tick_client(struct relay *r, struct relay_client *cl, uint64_t now_ms)
+{
+	struct relay_kconn *k, *k_next;
+	struct relay_table *t;
+
+	for (k = LIST_FIRST(&cl->kconns); k != NULL; k = k_next) {
+		k_next = LIST_NEXT(k, next);
+		if (k->nconns == 0 && !k->retired &&
+		    now_ms - k->idle_since_ms >=
+			(k->over ? RELAY_OVER_MS : r->cfg.kconn_idle_ms))
+			kconn_retire(r, k, RELAY_R_IDLE, now_ms);
+	}
+	LIST_FOREACH(t, &cl->tables, next)
+		table_expire(r, t, now_ms);
+}
+
+void
+relay_tick(struct relay *r, uint64_t now_ms)
+{
+	struct relay_client *cl, *next;
+
+	for (cl = LIST_FIRST(&r->clients); cl != NULL; cl = next) {
+		next = LIST_NEXT(cl, next);
+		tick_client(r, cl, now_ms);
+		if (cl->plain)
+			client_settle(r, cl);
+	}
+	table_resume(r);
+}
+
+/* --- views */
+
+void
+relay_count(const struct relay *r, struct relay_counts *counts)
+{
+	*counts = r->n;
+}
+
+static unsigned
+kconn_calls(const struct relay_kconn *k)
+{
+	const struct relay_entry *e;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < RELAY_PROGRAMS; i++)
+		LIST_FOREACH(e, &k->links[i].calls, on_link)
+			n++;
+	return n;
+}
+
+void
+relay_each_kconn(const struct relay *r,
+    void (*fn)(void *arg, const struct relay_kconn_view *v), void *arg)
+{
+	const struct relay_client *cl;
+	const struct relay_kconn *k;
+
+	LIST_FOREACH(cl, &r->clients, next)
+		LIST_FOREACH(k, &cl->kconns, next) {
+			struct relay_kconn_view v = {.client = cl->id,
+			    .kconn = k->number,
+			    .incarnation = k->incarnation,
+			    .volume = k->table->volume,
+			    .conns = k->nconns,
+			    .calls = kconn_calls(k),
+			    .plain = cl->plain,
+			    .retired = k->retired,
+			    .link_up = k->links[RELAY_NFS].state == LINK_UP,
+			    .floors = k->floors};
+
+			fn(arg, &v);
+		}
+}
+
+void
+relay_each_client(const struct relay *r,
+    void (*fn)(void *arg, const struct relay_client_view *v), void *arg)
+{
+	const struct relay_client *cl;
+	const struct relay_kconn *k;
+	const struct relay_table *t;
+
+	LIST_FOREACH(cl, &r->clients, next) {
+		struct relay_client_view v = {.client = cl->id,
+		    .incarnation = cl->incarnation,
+		    .conns = cl->nconns,
+		    .plain = cl->plain};
+
+		LIST_FOREACH(k, &cl->kconns, next)
+			v.kconns++;
+		LIST_FOREACH(t, &cl->tables, next) {
+			v.in_progress += t->in_progress;
+			v.unacked +=
+			    t->nkept[KEPT_UNACKED] + t->nkept[KEPT_ORPHAN];
+			v.acked += t->nkept[KEPT_ACKED];
+		}
+		fn(arg, &v);
+	}
+}
+
+static void
+each_link_call(const struct relay_link *l,
+    void (*fn)(void *arg, const struct relay_call_view *v), void *arg)
+{
+	const struct relay_entry *e;
+
+	LIST_FOREACH(e, &l->calls, on_link) {
+		struct relay_call_view v = {.client = l->kconn->client->id,
+		    .volume = e->table->volume,
+		    .id = &e->id,
+		    .class = e->class,
+		    .waits = e->state == ENTRY_WAITING,
+		    .asked = e->asker != NULL,
+		    .since_ms = e->since_ms};
+
+		fn(arg, &v);
+	}
+}
+
+void
+relay_each_call(const struct relay *r,
+    void (*fn)(void *arg, const struct relay_call_view *v), void *arg)
+{
+	const struct relay_client *cl;
+	const struct relay_kconn *k;
+
+	LIST_FOREACH(cl, &r->clients, next)
+		LIST_FOREACH(k, &cl->kconns, next)
+			for (unsigned i = 0; i < RELAY_PROGRAMS; i++)
+				each_link_call(&k->links[i], fn, arg);
+}

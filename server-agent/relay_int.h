@@ -1,0 +1,230 @@
+/*
+ * What the files of the relay core share. Nobody else includes this.
+ *
+ *   relay.c        life of the whole, actions, connections, time, views
+ *   relay_client.c clients, kernel connections, what belongs to which
+ *   relay_hello.c  who may do what: HELLO, FENCE, ACK
+ *   relay_call.c   a call's way to the backend and its reply's way back
+ *   relay_table.c  the table: look-up, kept replies, ACK, quotas
+ */
+#ifndef HANFS_AGENT_RELAY_INT_H
+#define HANFS_AGENT_RELAY_INT_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include "server-agent/callkeys.h"
+#include "server-agent/relay.h"
+
+enum entry_state {
+	ENTRY_WAITING,  /* for its keys; rec is the call */
+	ENTRY_RUNNING,  /* at the backend */
+	ENTRY_FINISHED, /* rec is its reply */
+};
+
+/* The lists of kept replies, by what lets them go. */
+enum kept {
+	KEPT_UNACKED, /* retain_ms of real time */
+	KEPT_ORPHAN,  /* of an older incarnation: orphan_ms of client time */
+	KEPT_ACKED,   /* linger_ms of client time, or a want of room */
+	KEPT_LISTS,
+};
+
+struct relay_entry {
+	struct relay_entry *id_next;  /* by identity; or in the free list */
+	struct relay_entry *xid_next; /* by XID */
+	struct relay_table *table;
+	struct call_id id;
+	enum call_class class;
+	enum entry_state state;
+	enum kept kept;
+	bool doomed; /* its link is lost, it is about to be dropped */
+	struct rec *rec;
+	struct relay_link *link; /* unless finished */
+	LIST_ENTRY(relay_entry) on_link;
+	struct relay_conn *asker; /* who gets the reply, or NULL */
+	LIST_ENTRY(relay_entry) on_asker;
+	uint64_t kconn, incarnation; /* who asked last: ACK names these */
+	uint64_t since_ms;
+	uint64_t expires_ms; /* by the clock of its list */
+	TAILQ_ENTRY(relay_entry) on_kept;
+	struct key_req keys;
+};
+
+TAILQ_HEAD(kept_list, relay_entry);
+
+/* The calls of one client on one volume. */
+struct relay_table {
+	LIST_ENTRY(relay_table) next;
+	struct relay_client *client;
+	unsigned volume;
+	unsigned in_progress;
+	unsigned nkept[KEPT_LISTS];
+	struct kept_list kept[KEPT_LISTS];
+};
+
+struct relay_client {
+	LIST_ENTRY(relay_client) next;
+	uint8_t id[CLIENT_ID_LEN];
+	uint8_t token[RELAY_TOKEN_LEN];
+	uint64_t incarnation; /* the highest seen */
+	bool plain;           /* without HELLO */
+	uint64_t last_kconn;  /* of a plain one */
+	/* A clock that stands still while no connection is there. */
+	unsigned nconns;
+	uint64_t clock_ms, clock_since_ms;
+	LIST_HEAD(, relay_conn) conns;
+	LIST_HEAD(, relay_kconn) kconns;
+	LIST_HEAD(, relay_table) tables;
+};
+
+/* How long a late HELLO of a kernel connection that is over is refused:
+ * longer than it can lie in a listen backlog. */
+#define RELAY_OVER_MS 120000u
+
+enum link_state { LINK_DOWN, LINK_OPENING, LINK_UP };
+
+struct relay_link {
+	struct relay_kconn *kconn;
+	void *user;
+	enum relay_program program;
+	enum link_state state;
+	uint64_t retry_ms; /* not to be opened before */
+	LIST_HEAD(, relay_entry) calls;
+};
+
+struct relay_kconn {
+	LIST_ENTRY(relay_kconn) next;
+	struct relay *r;
+	struct relay_client *client;
+	struct relay_table *table;
+	uint64_t number, incarnation;
+	bool retired; /* goes when its calls are finished */
+	bool over;    /* ended by its client; the floors still stand */
+	bool freed;
+	bool resend;
+	uint64_t idle_since_ms; /* while it has no connection */
+	unsigned nconns;
+	struct relay_conn *conns[RELAY_NETWORKS_MAX];
+	uint64_t floors[RELAY_NETWORKS_MAX];
+	uint8_t peer[RELAY_PEER_MAX];
+	struct relay_link links[RELAY_PROGRAMS];
+	struct relay_kconn *dead_next;
+};
+
+enum conn_state {
+	CONN_NEW,   /* no HELLO yet, or a refused one */
+	CONN_HELLO, /* HELLO waits for the backend */
+	CONN_CONTROL,
+	CONN_OPEN,
+	CONN_CLOSED, /* by us: whatever comes is ignored */
+};
+
+struct relay_conn {
+	struct relay *r;
+	void *user;
+	enum conn_state state;
+	bool gone; /* the shell's part is no more */
+	struct relay_client *client;
+	uint64_t incarnation;
+	struct relay_kconn *kconn;
+	unsigned network;
+	uint64_t generation;
+	LIST_ENTRY(relay_conn) on_client;
+	LIST_HEAD(, relay_entry) asked;
+	bool stalled;
+	TAILQ_ENTRY(relay_conn) on_stalled;
+	struct relay_conn *dead_next;
+};
+
+struct relay {
+	struct relay_config cfg;
+	struct relay_counts n;
+	bool serving[RELAY_VOLUMES_MAX];
+	LIST_HEAD(, relay_client) clients;
+	TAILQ_HEAD(, relay_conn) stalled; /* wait for room in a table */
+	struct keys *keys;
+	/* entries */
+	struct relay_entry *entry_mem, *entry_free;
+	struct relay_entry **by_id, **by_xid;
+	uint64_t mask;
+	/* actions: a ring that grows */
+	struct relay_action *ring;
+	size_t ring_size, ring_at, ring_n;
+	/* freed when no action can name them any more */
+	struct relay_conn *dead_conns;
+	struct relay_kconn *dead_kconns;
+};
+
+/* relay.c */
+void relay_act(struct relay *r, struct relay_action action);
+void relay_note(struct relay *r, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The first bytes of a client id, for notes; buf of at least 9. */
+const char *relay_client_name(const struct relay_client *cl, char *buf);
+void conn_close(struct relay_conn *c, enum relay_reason why, uint64_t now_ms);
+
+/* relay_client.c */
+uint64_t client_clock(const struct relay_client *cl, uint64_t now_ms);
+struct relay_client *client_find(
+    struct relay *r, const uint8_t id[CLIENT_ID_LEN]);
+/* token is NULL for one without HELLO. NULL: the limit. */
+struct relay_client *client_new(
+    struct relay *r, const uint8_t id[CLIENT_ID_LEN], const uint8_t *token);
+/* Forgets a client that has no connection and no entry. */
+void client_settle(struct relay *r, struct relay_client *cl);
+struct relay_kconn *kconn_find(
+    struct relay_client *cl, unsigned volume, uint64_t number);
+/* NULL: the limit. */
+struct relay_kconn *kconn_new(struct relay *r, struct relay_client *cl,
+    unsigned volume, uint64_t number, uint64_t now_ms);
+void kconn_retire(struct relay *r, struct relay_kconn *k, enum relay_reason why,
+    uint64_t now_ms);
+void kconn_close_all(
+    struct relay_kconn *k, enum relay_reason why, uint64_t now_ms);
+/* Its client says that it is over: how many connections that closed. */
+unsigned kconn_end(struct relay *r, struct relay_kconn *k, uint64_t now_ms);
+/* Closes the links of a kernel connection that has nothing left to do. */
+void kconn_settle(struct relay *r, struct relay_kconn *k);
+/* k is NULL for a control connection. */
+void conn_attach(struct relay_conn *c, struct relay_client *cl,
+    struct relay_kconn *k, unsigned network, uint64_t generation,
+    uint64_t now_ms);
+void conn_detach(struct relay_conn *c, uint64_t now_ms);
+
+/* relay_hello.c */
+/* The link that HELLOs wait for is there, or will not be. */
+void hello_link_result(struct relay_kconn *k, bool up, uint64_t now_ms);
+
+/* relay_call.c */
+void link_open(struct relay_link *l);
+
+/* relay_table.c */
+int table_init(struct relay *r);
+void table_fini(struct relay *r);
+struct relay_table *table_get(
+    struct relay *r, struct relay_client *cl, unsigned volume);
+struct relay_entry *entry_find(
+    struct relay *r, struct relay_table *t, const struct call_id *id);
+struct relay_entry *entry_find_running(
+    struct relay *r, struct relay_link *l, uint32_t xid);
+/* Makes room by dropping acknowledged replies; NULL: there is none. */
+struct relay_entry *entry_new(struct relay *r, struct relay_table *t,
+    const struct call_info *info, struct relay_link *l);
+void entry_ask(struct relay_entry *e, struct relay_conn *c);
+void entry_unask(struct relay_entry *e);
+void entry_finish(
+    struct relay *r, struct relay_entry *e, struct rec *reply, uint64_t now_ms);
+/* Asked for again: by whom and until when it is kept changes. */
+void entry_again(struct relay *r, struct relay_entry *e, struct relay_conn *c,
+    uint64_t now_ms);
+void entry_free(struct relay *r, struct relay_entry *e);
+void table_orphan(struct relay *r, struct relay_table *t, uint64_t now_ms);
+void table_expire(struct relay *r, struct relay_table *t, uint64_t now_ms);
+unsigned table_ack(struct relay *r, struct relay_table *t,
+    struct relay_kconn *k, uint32_t xid, uint64_t now_ms);
+/* Lets connections that wait for room try again. */
+void table_resume(struct relay *r);
+
+#endif

@@ -1,0 +1,391 @@
+/*
+ * The table of calls: look-up by identity and by XID, kept replies, ACK,
+ * expiry and quotas. See relay.h and relay_int.h.
+ */
+#include <stdlib.h>
+
+#include "server-agent/relay_int.h"
+
+int
+table_init(struct relay *r)
+{
+	size_t n = r->cfg.entries_max, buckets = 64;
+
+	while (buckets < n)
+		buckets *= 2;
+	r->mask = buckets - 1;
+	r->by_id = calloc(buckets, sizeof(struct relay_entry *));
+	r->by_xid = calloc(buckets, sizeof(struct relay_entry *));
+	r->entry_mem = calloc(n, sizeof(*r->entry_mem));
+	r->keys = keys_new((unsigned)n);
+	if (r->by_id == NULL || r->by_xid == NULL || r->entry_mem == NULL ||
+	    r->keys == NULL)
+		return -1;
+	for (size_t i = n; i-- > 0;) {
+		r->entry_mem[i].id_next = r->entry_free;
+		r->entry_free = &r->entry_mem[i];
+	}
+	return 0;
+}
+
+void
+table_fini(struct relay *r)
+{
+	keys_free(r->keys);
+	free(r->entry_mem);
+	free(r->by_id);
+	free(r->by_xid);
+}
+
+struct relay_table *
+table_get(struct relay *r, struct relay_client *cl, unsigned volume)
+{
+	struct relay_table *t;
+
+	(void)r;
+	LIST_FOREACH(t, &cl->tables, next)
+		if (t->volume == volume)
+			return t;
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return NULL;
+	t->client = cl;
+	t->volume = volume;
+	for (unsigned i = 0; i < KEPT_LISTS; i++)
+		TAILQ_INIT(&t->kept[i]);
+	LIST_INSERT_HEAD(&cl->tables, t, next);
+	return t;
+}
+
+/* --- the two hashes */
+
+static uint64_t
+mix(uint64_t h)
+{
+	h *= 0x9e3779b97f4a7c15u;
+	return h ^ h >> 32;
+}
+
+static struct relay_entry **
+id_bucket(
+    struct relay *r, const struct relay_table *t, const struct call_id *id)
+{
+	uint64_t h = call_id_hash(id) + (uint64_t)(uintptr_t)t;
+
+	return &r->by_id[mix(h) & r->mask];
+}
+
+/* In progress by (link, XID), finished by (table, kconn, XID). */
+static struct relay_entry **
+xid_bucket(struct relay *r, const void *where, uint64_t kconn, uint32_t xid)
+{
+	uint64_t h = (uint64_t)(uintptr_t)where + kconn * 0x51ed2701u + xid;
+
+	return &r->by_xid[mix(h) & r->mask];
+}
+
+static struct relay_entry **
+entry_xid_bucket(struct relay *r, const struct relay_entry *e)
+{
+	if (e->state != ENTRY_FINISHED)
+		return xid_bucket(r, e->link, 0, e->id.xid);
+	return xid_bucket(r, e->table, e->kconn, e->id.xid);
+}
+
+static void
+xid_insert(struct relay *r, struct relay_entry *e)
+{
+	struct relay_entry **b = entry_xid_bucket(r, e);
+
+	e->xid_next = *b;
+	*b = e;
+}
+
+static void
+xid_remove(struct relay *r, struct relay_entry *e)
+{
+	struct relay_entry **p = entry_xid_bucket(r, e);
+
+	while (*p != e)
+		p = &(*p)->xid_next;
+	*p = e->xid_next;
+}
+
+struct relay_entry *
+entry_find(struct relay *r, struct relay_table *t, const struct call_id *id)
+{
+	struct relay_entry *e;
+
+	for (e = *id_bucket(r, t, id); e != NULL; e = e->id_next)
+		if (e->table == t && call_id_equal(&e->id, id))
+			return e;
+	return NULL;
+}
+
+struct relay_entry *
+entry_find_running(struct relay *r, struct relay_link *l, uint32_t xid)
+{
+	struct relay_entry *e;
+
+	for (e = *xid_bucket(r, l, 0, xid); e != NULL; e = e->xid_next)
+		if (e->state != ENTRY_FINISHED && e->link == l &&
+		    e->id.xid == xid)
+			return e;
+	return NULL;
+}
+
+/* --- kept replies */
+
+static void
+keep(struct relay *r, struct relay_entry *e, enum kept list, uint64_t now_ms)
+{
+	struct relay_table *t = e->table;
+	uint64_t clock = client_clock(t->client, now_ms);
+
+	e->kept = list;
+	TAILQ_INSERT_TAIL(&t->kept[list], e, on_kept);
+	t->nkept[list]++;
+	if (list == KEPT_UNACKED)
+		e->expires_ms = now_ms + r->cfg.retain_ms;
+	else if (list == KEPT_ORPHAN)
+		e->expires_ms = clock + r->cfg.orphan_ms;
+	else
+		e->expires_ms = clock + (t->client->plain ? r->cfg.plain_ms
+							  : r->cfg.linger_ms);
+}
+
+static void
+unkeep(struct relay_entry *e)
+{
+	TAILQ_REMOVE(&e->table->kept[e->kept], e, on_kept);
+	e->table->nkept[e->kept]--;
+}
+
+/* The list for an entry that was just finished, or asked for again. */
+static void
+keep_fresh(struct relay *r, struct relay_entry *e, uint64_t now_ms)
+{
+	const struct relay_client *cl = e->table->client;
+
+	if (cl->plain) /* it never acknowledges */
+		keep(r, e, KEPT_ACKED, now_ms);
+	else if (e->incarnation < cl->incarnation)
+		keep(r, e, KEPT_ORPHAN, now_ms);
+	else
+		keep(r, e, KEPT_UNACKED, now_ms);
+}
+
+void
+entry_finish(
+    struct relay *r, struct relay_entry *e, struct rec *reply, uint64_t now_ms)
+{
+	entry_unask(e);
+	xid_remove(r, e);
+	LIST_REMOVE(e, on_link);
+	e->link = NULL;
+	e->state = ENTRY_FINISHED;
+	e->rec = reply;
+	e->table->in_progress--;
+	r->n.in_progress--;
+	r->n.kept++;
+	xid_insert(r, e);
+	keep_fresh(r, e, now_ms);
+}
+
+void
+entry_again(struct relay *r, struct relay_entry *e, struct relay_conn *c,
+    uint64_t now_ms)
+{
+	assert(e->state == ENTRY_FINISHED);
+	unkeep(e);
+	xid_remove(r, e);
+	e->kconn = c->kconn->number;
+	e->incarnation = c->incarnation;
+	xid_insert(r, e);
+	keep_fresh(r, e, now_ms);
+}
+
+unsigned
+table_ack(struct relay *r, struct relay_table *t, struct relay_kconn *k,
+    uint32_t xid, uint64_t now_ms)
+{
+	struct relay_entry *e;
+	unsigned n = 0;
+
+	for (e = *xid_bucket(r, t, k->number, xid); e != NULL;
+	     e = e->xid_next) {
+		if (e->state != ENTRY_FINISHED || e->table != t ||
+		    e->id.xid != xid || e->kconn != k->number ||
+		    e->incarnation != k->incarnation || e->kept == KEPT_ACKED)
+			continue;
+		unkeep(e);
+		keep(r, e, KEPT_ACKED, now_ms);
+		n++;
+	}
+	return n;
+}
+
+void
+table_orphan(struct relay *r, struct relay_table *t, uint64_t now_ms)
+{
+	struct relay_entry *e;
+
+	while ((e = TAILQ_FIRST(&t->kept[KEPT_UNACKED])) != NULL) {
+		unkeep(e);
+		keep(r, e, KEPT_ORPHAN, now_ms);
+	}
+}
+
+void
+table_expire(struct relay *r, struct relay_table *t, uint64_t now_ms)
+{
+	uint64_t clock = client_clock(t->client, now_ms);
+
+	for (unsigned i = 0; i < KEPT_LISTS; i++) {
+		uint64_t now = i == KEPT_UNACKED ? now_ms : clock;
+		struct relay_entry *e;
+
+		while ((e = TAILQ_FIRST(&t->kept[i])) != NULL &&
+		       e->expires_ms <= now) {
+			if (i == KEPT_ACKED)
+				r->n.expired++;
+			else
+				r->n.unacked_expired++;
+			entry_free(r, e);
+		}
+	}
+}
+
+/* --- entries */
+
+static unsigned
+table_size(const struct relay_table *t)
+{
+	unsigned n = t->in_progress;
+
+	for (unsigned i = 0; i < KEPT_LISTS; i++)
+		n += t->nkept[i];
+	return n;
+}
+
+static bool
+table_has_room(const struct relay *r, const struct relay_table *t)
+{
+	return table_size(t) - t->nkept[KEPT_ACKED] < r->cfg.client_entries_max;
+}
+
+static void
+evict(struct relay *r, struct relay_table *t)
+{
+	r->n.evicted++;
+	entry_free(r, TAILQ_FIRST(&t->kept[KEPT_ACKED]));
+}
+
+/* All entries are in use: the table with most acknowledged ones gives. */
+static bool
+evict_any(struct relay *r)
+{
+	struct relay_table *t, *most = NULL;
+	struct relay_client *cl;
+
+	LIST_FOREACH(cl, &r->clients, next)
+		LIST_FOREACH(t, &cl->tables, next)
+			if (most == NULL ||
+			    t->nkept[KEPT_ACKED] > most->nkept[KEPT_ACKED])
+				most = t;
+	if (most == NULL || most->nkept[KEPT_ACKED] == 0)
+		return false;
+	evict(r, most);
+	return true;
+}
+
+struct relay_entry *
+entry_new(struct relay *r, struct relay_table *t, const struct call_info *info,
+    struct relay_link *l)
+{
+	struct relay_entry *e, **b;
+
+	if (!table_has_room(r, t))
+		return NULL;
+	if (table_size(t) >= r->cfg.client_entries_max)
+		evict(r, t);
+	if (r->entry_free == NULL && !evict_any(r))
+		return NULL;
+	e = r->entry_free;
+	r->entry_free = e->id_next;
+	*e = (struct relay_entry){.table = t,
+	    .id = info->id,
+	    .class = info->class,
+	    .state = ENTRY_WAITING,
+	    .link = l};
+	e->keys.owner = e;
+	b = id_bucket(r, t, &e->id);
+	e->id_next = *b;
+	*b = e;
+	xid_insert(r, e);
+	LIST_INSERT_HEAD(&l->calls, e, on_link);
+	t->in_progress++;
+	r->n.in_progress++;
+	return e;
+}
+
+void
+entry_ask(struct relay_entry *e, struct relay_conn *c)
+{
+	entry_unask(e);
+	e->asker = c;
+	LIST_INSERT_HEAD(&c->asked, e, on_asker);
+	e->kconn = c->kconn->number;
+	e->incarnation = c->incarnation;
+}
+
+void
+entry_unask(struct relay_entry *e)
+{
+	if (e->asker != NULL)
+		LIST_REMOVE(e, on_asker);
+	e->asker = NULL;
+}
+
+void
+entry_free(struct relay *r, struct relay_entry *e)
+{
+	struct relay_entry **p = id_bucket(r, e->table, &e->id);
+
+	while (*p != e)
+		p = &(*p)->id_next;
+	*p = e->id_next;
+	xid_remove(r, e);
+	entry_unask(e);
+	if (e->state == ENTRY_FINISHED) {
+		unkeep(e);
+		r->n.kept--;
+	} else {
+		LIST_REMOVE(e, on_link);
+		e->table->in_progress--;
+		r->n.in_progress--;
+	}
+	rec_unref(e->rec);
+	e->rec = NULL;
+	e->id_next = r->entry_free;
+	r->entry_free = e;
+}
+
+/* --- connections that wait for room */
+
+void
+table_resume(struct relay *r)
+{
+	struct relay_conn *c, *next;
+
+	/* What finds no room after all waits again. */
+	for (c = TAILQ_FIRST(&r->stalled); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, on_stalled);
+		if (!table_has_room(r, c->kconn->table))
+			continue;
+		TAILQ_REMOVE(&r->stalled, c, on_stalled);
+		c->stalled = false;
+		relay_act(
+		    r, (struct relay_action){.type = RELAY_RESUME, .conn = c});
+	}
+}
