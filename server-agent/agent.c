@@ -1,0 +1,146 @@
+/*
+ * Carries out what the core decides. See agent.h.
+ */
+#include <stdlib.h>
+
+#include "hanfs/clock.h"
+#include "hanfs/daemon.h"
+#include "hanfs/log.h"
+#include "server-agent/agent.h"
+
+uint64_t
+agent_now(struct agent *a)
+{
+	a->now_ms = clock_now_ms();
+	return a->now_ms;
+}
+
+static void
+act(struct agent *a, const struct relay_action *x)
+{
+	switch (x->type) {
+	case RELAY_SEND_CONN:
+		conn_send(relay_conn_user(x->conn), x->rec);
+		break;
+	case RELAY_SEND_LINK:
+		backend_send(x->link, x->rec);
+		break;
+	case RELAY_CLOSE_CONN:
+		conn_end(
+		    relay_conn_user(x->conn), relay_reason_names[x->reason]);
+		break;
+	case RELAY_OPEN_LINK:
+		backend_open(a, x->link);
+		break;
+	case RELAY_CLOSE_LINK:
+		backend_close(x->link);
+		break;
+	case RELAY_RESUME:
+		conn_again(relay_conn_user(x->conn));
+		break;
+	case RELAY_HELLO:
+		proc_hello_answer(relay_conn_user(x->conn), &x->hello);
+		break;
+	}
+}
+
+void
+agent_act(struct agent *a)
+{
+	struct relay_action x;
+
+	while (relay_next(a->relay, &x))
+		act(a, &x);
+}
+
+static void
+free_dead(struct agent *a)
+{
+	struct netconn *c;
+	struct blink *b;
+
+	while ((c = LIST_FIRST(&a->dead_conns)) != NULL) {
+		LIST_REMOVE(c, next);
+		free(c);
+	}
+	while ((b = LIST_FIRST(&a->dead_blinks)) != NULL) {
+		LIST_REMOVE(b, next);
+		free(b);
+	}
+}
+
+void
+agent_settle(void *arg)
+{
+	struct agent *a = arg;
+
+	/* Writing may lose connections, which is news for the core. */
+	do
+		agent_act(a);
+	while (stream_loop_flush(&a->loop));
+	free_dead(a);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct agent *a = arg;
+
+	(void)fd;
+	(void)what;
+	relay_tick(a->relay, agent_now(a));
+	agent_settle(a);
+	/* The heartbeats' thread falls silent when this stays out. */
+	if (a->hb != NULL)
+		hbsend_alive(a->hb, a->now_ms);
+	daemon_alive();
+}
+
+int
+agent_start(struct agent *a)
+{
+	static const struct timeval period = {0, 200000};
+
+	stream_loop_init(&a->loop, a->base, agent_settle, a);
+	rec_pool_on_free(a->calls, stream_loop_feed, &a->loop);
+	rec_pool_on_free(a->replies, stream_loop_feed, &a->loop);
+	agent_now(a);
+	/* The place of ownership: until leases decide, a volume belongs to
+	 * its first candidate, for ever in epoch 1. */
+	for (unsigned i = 0; i < a->nvolumes; i++) {
+		struct agent_volume *v = &a->volumes[i];
+
+		v->cfg = &a->cfg->volumes[i];
+		for (unsigned k = 0; k < v->cfg->ncandidates; k++)
+			v->here |= v->cfg->candidates[k] == a->server;
+		v->serving = v->cfg->candidates[0] == a->server;
+		v->epoch = 1;
+		v->backend = -1;
+		v->next_port = 1023;
+		relay_volume_set(a->relay, i, v->serving, a->now_ms);
+		if (v->here)
+			log_info("volume %s: %s", v->cfg->name,
+			    v->serving ? "serving" : "standby");
+	}
+	if (a->hb != NULL)
+		hbsend_alive(a->hb, a->now_ms);
+	announce_volumes(a);
+	event_assign(&a->tick, a->base, -1, EV_PERSIST, on_tick, a);
+	event_add(&a->tick, &period);
+	return listen_start(a);
+}
+
+void
+agent_stop(struct agent *a)
+{
+	listen_stop(a);
+	event_del(&a->tick);
+	agent_now(a);
+	while (!LIST_EMPTY(&a->conns))
+		conn_end(LIST_FIRST(&a->conns), NULL);
+	agent_act(a);
+	while (!LIST_EMPTY(&a->blinks))
+		backend_close(LIST_FIRST(&a->blinks)->link);
+	agent_settle(a);
+	stream_loop_fini(&a->loop);
+}

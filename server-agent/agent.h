@@ -1,0 +1,164 @@
+/*
+ * hanfs-agent: the server's side of hanfs. What its shell's files share.
+ *
+ *   main.c     options, set-up, privileges, the event loop
+ *   agent.c    carries out what the core (relay.h) decides; settles
+ *   listen.c   listening sockets, new network connections
+ *   conn.c     network connections: records from and to clients
+ *   proc.c     the agent program: HELLO, FENCE, ACK, SUBSCRIBE, STATUS
+ *   backend.c  links: connections to the backends in their namespaces
+ *   announce.c what heartbeats say of the volumes
+ *   show.c     the control socket: what hanfsctl shows
+ *   stream.c   records over a socket, for both kinds of connections
+ *   relay*.c, keys.c, callkeys.c   the core, without I/O
+ *   hbsend.c   heartbeats, in a thread of their own
+ *
+ * A call travels: listen.c accepted its connection, stream.c reads the
+ * record, conn.c hands it to relay_call(), agent.c takes RELAY_SEND_LINK
+ * from the core and puts the record into the link's stream; the reply comes
+ * by stream.c to backend.c, relay_reply(), and RELAY_SEND_CONN.
+ */
+#ifndef HANFS_AGENT_AGENT_H
+#define HANFS_AGENT_AGENT_H
+
+#include "hanfs/addr.h"
+#include "hanfs/config.h"
+#include "hanfs/ctlsock.h"
+#include "hanfs/rpc.h"
+#include "server-agent/hbsend.h"
+#include "server-agent/relay.h"
+#include "server-agent/stream.h"
+
+/* What may be queued for one network connection; beyond, the backend's
+ * replies for it are not read. */
+#define CONN_OUT_MAX (8u << 20)
+
+struct netconn;
+struct blink;
+
+struct agent_volume {
+	const struct config_volume *cfg;
+	bool here;          /* this server is a candidate */
+	bool serving;       /* and its owner now */
+	uint64_t epoch;     /* of the ownership */
+	int backend;        /* -1 unknown, 0 not reached, 1 reached */
+	uint16_t next_port; /* where the search for a reserved port begins */
+};
+
+struct agent_counts {
+	uint64_t accepted, refused; /* connections */
+	uint64_t malformed;         /* connections closed for it */
+	uint64_t insecure;          /* calls from ports that are not reserved */
+	uint64_t stops;             /* a backend was not read: slow client */
+	uint64_t backend_failures;
+};
+
+struct agent {
+	const struct config *cfg;
+	unsigned server; /* index */
+	uint64_t boot;
+	struct event_base *base;
+	struct hbsend *hb; /* NULL: this agent sends no heartbeats */
+	struct ctlsock *ctl;
+	struct stream_loop loop;
+	struct relay *relay;
+	struct rec_pool *calls, *replies;
+	unsigned nvolumes;
+	struct agent_volume volumes[CONFIG_VOLUMES_MAX];
+	int own_netns; /* to come back to */
+	uint64_t now_ms;
+	struct agent_counts n;
+	struct blink *reading; /* the link whose reply is being handled */
+	LIST_HEAD(, netconn) conns;
+	LIST_HEAD(, blink) blinks;
+	/* Closed, to be freed by agent_settle(). */
+	LIST_HEAD(, netconn) dead_conns;
+	LIST_HEAD(, blink) dead_blinks;
+	struct listener *listeners;
+	struct event tick, term, intr;
+};
+
+enum conn_kind {
+	KIND_NEW,   /* no record yet */
+	KIND_PROXY, /* its first record was for the agent program */
+	KIND_PLAIN, /* a client without proxy */
+};
+extern const char *const conn_kind_names[];
+
+/* A network connection. */
+struct netconn {
+	struct stream s; /* first */
+	struct agent *a;
+	struct relay_conn *rc;
+	enum conn_kind kind;
+	struct hanfs_addr peer, local;
+	struct rec *held; /* the core has no room for it now */
+	int volume;       /* of its last HELLO; -1: none */
+	bool hello_waits;
+	uint32_t hello_xid;
+	LIST_HEAD(, blink) stopped; /* links that wait for our output */
+	LIST_ENTRY(netconn) next;
+};
+
+/* A link to a backend. */
+struct blink {
+	struct stream s; /* first */
+	struct agent *a;
+	struct relay_link *link;
+	struct event connect;
+	struct netconn *waits_for; /* its output is too long */
+	LIST_ENTRY(blink) on_stopped;
+	LIST_ENTRY(blink) next;
+};
+
+/* agent.c */
+int agent_start(struct agent *a);
+void agent_stop(struct agent *a);
+/* Takes the time; at the start of what an event calls. */
+uint64_t agent_now(struct agent *a);
+/* Does what the core decided. */
+void agent_act(struct agent *a);
+/* The same, writes, and frees what is closed: at the end of each event. */
+void agent_settle(void *agent);
+
+/* listen.c: 0, or -1 after logging why. */
+int listen_start(struct agent *a);
+void listen_stop(struct agent *a);
+
+/* conn.c */
+void conn_new(struct agent *a, int fd, const struct hanfs_addr *peer,
+    const struct hanfs_addr *local);
+void conn_send(struct netconn *c, struct rec *rec);
+void conn_again(struct netconn *c);
+/* Closes it and tells the core. why is logged. */
+void conn_end(struct netconn *c, const char *why);
+
+/* proc.c */
+bool proc_is_ours(struct rec *rec);
+/* A call to the agent program; the reference is this function's. */
+void proc_call(struct netconn *c, struct rec *rec);
+/* An answer of the RPC layer. */
+void proc_send_answer(struct netconn *c, uint32_t xid, enum rpc_answer what);
+void proc_hello_answer(
+    struct netconn *c, const struct relay_hello_answer *answer);
+
+const char *proc_status_name(unsigned status);
+
+/* backend.c */
+void backend_open(struct agent *a, struct relay_link *link);
+void backend_send(struct relay_link *link, struct rec *rec);
+void backend_close(struct relay_link *link);
+/* Stops reading b until c's output is shorter; starts again. */
+void backend_stop(struct blink *b, struct netconn *c);
+void backend_go(struct netconn *c);
+
+/* announce.c: the volumes' states, at each change of one. */
+void announce_volumes(struct agent *a);
+/* Heartbeats by unicast, too. */
+enum hanfs_status announce_to(
+    struct agent *a, const struct hanfs_addr *to, uint32_t ttl_ms);
+
+/* show.c: 0, or -1 after logging why. */
+int show_start(struct agent *a, const char *run_dir);
+
+#endif
