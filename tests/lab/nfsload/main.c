@@ -15,7 +15,7 @@
 
 #include "nfsload.h"
 
-enum { TICK_MS = 10 };
+enum { TICK_MS = 10, TELL_MS = 200 };
 
 static const char usage[] =
     "usage: nfsload [OPTION...] HOST EXPORT\n"
@@ -35,6 +35,10 @@ static const char usage[] =
     "      --timeo S        send a call again on the same connection when\n"
     "                       it has had no reply for S seconds, likewise\n"
     "  -o, --json FILE      the result (standard output)\n"
+    "      --ticks          every 200 ms on standard output, which is not\n"
+    "                       the result's then: tick NOW CALLS OLDEST\n"
+    "                       (calls answered; when the oldest call that\n"
+    "                       waits was made)\n"
     "      --records FILE   every call's times, as CSV\n"
     "      --dump FILE      what must be on the server at the end\n"
     "      --compare FILE DIRECTORY   hold such a dump against a file\n"
@@ -247,6 +251,7 @@ static void
 turn(struct load *l, int signals)
 {
 	static bool deaf; /* standard input has ended */
+	static double told;
 	struct pollfd fds[CONNS_MAX + 2];
 	double now;
 
@@ -263,6 +268,10 @@ turn(struct load *l, int signals)
 		if (fds[i].revents != 0 && conn_fd(l->conns[i]) >= 0)
 			conn_ready(l->conns[i], fds[i].revents, now);
 		conn_tick(l->conns[i], now);
+	}
+	if (l->ticks && now - told >= TELL_MS / 1e3) {
+		stats_tick(l, now);
+		told = now;
 	}
 	if (fds[l->conns_n].revents != 0)
 		l->stopping = true;
@@ -340,7 +349,7 @@ static const struct option options[] = {{"port", 1, NULL, 'p'},
     {"json", 1, NULL, 'o'}, {"writes-1m", 1, NULL, 'W'},
     {"drain", 1, NULL, 'D'}, {"reconnect", 0, NULL, 'R'},
     {"cross-renames", 0, NULL, 'X'}, {"timeo", 1, NULL, 'T'},
-    {"records", 1, NULL, 'C'}, {"dump", 1, NULL, 'U'},
+    {"ticks", 0, NULL, 'K'}, {"records", 1, NULL, 'C'}, {"dump", 1, NULL, 'U'},
     {"compare", 1, NULL, 'V'}, {NULL, 0, NULL, 0}};
 
 /* clang-format off */
@@ -361,6 +370,7 @@ option(struct load *l, struct files *f, int opt, const char *arg)
 	case 'D': l->drain = atof(arg); break;
 	case 'X': l->cross_renames = true; break;
 	case 'R': l->reconnect = true; break;
+	case 'K': l->ticks = true; break;
 	case 'T': l->timeo = atof(arg); break;
 	case 'C': f->records = arg; break;
 	case 'U': f->dump = arg; break;
@@ -391,6 +401,8 @@ parse(struct load *l, struct files *f, int argc, char **argv)
 	if (argc - optind != 2 || l->slots_n < 1 || l->slots_n > 4096 ||
 	    l->conns_n < 1 || l->conns_n > CONNS_MAX)
 		errx(2, "%s", usage);
+	if (l->ticks && f->json == NULL)
+		errx(2, "--ticks needs --json FILE");
 	l->host = argv[optind];
 	l->export = argv[optind + 1];
 	if (l->mount_port == 0)

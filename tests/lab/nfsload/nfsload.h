@@ -137,7 +137,7 @@ struct load { /* everything */
 	int slots_n, conns_n;
 	enum write_mix mix;
 	double seconds, drain, timeo;
-	bool reconnect, cross_renames;
+	bool reconnect, cross_renames, ticks;
 	uint64_t seed;
 	/* state */
 	struct slot *slots;
@@ -240,6 +240,8 @@ void verify_count(const struct op *op, const struct answer *a);
 /* -- stats.c -- */
 
 void stats_call(const struct slot *s, double done, bool verifying);
+/* One line on how far the load is: see the usage. */
+void stats_tick(const struct load *l, double now);
 void stats_mark(const char *name, double at, double sure);
 void stats_count(const char *what); /* a member of the JSON, +1 */
 void violation(const struct slot *s, const char *form, ...)

@@ -83,6 +83,18 @@ stats_count(const char *what)
 	}
 }
 
+void
+stats_tick(const struct load *l, double now)
+{
+	double oldest = now;
+
+	for (int i = 0; i < l->slots_n; i++)
+		if (l->slots[i].outstanding && l->slots[i].op.queued < oldest)
+			oldest = l->slots[i].op.queued;
+	printf("tick %.3f %zu %.3f\n", now, records_n, oldest);
+	fflush(stdout);
+}
+
 uint64_t
 violations(void)
 {
