@@ -1,0 +1,338 @@
+/*
+ * Every option of the configuration, and how one option's text becomes a
+ * value. A new option is a member of a struct in hanfs/config.h, a line here
+ * and one in hanfs.conf(5).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config_int.h"
+#include "hanfs/keys.h"
+
+const struct conf_kind_info conf_kinds[CONF_KINDS] = {
+    [CONF_ROOT] = {"", false, CONF_ROOT},
+    [CONF_NETWORK] = {"network", true, CONF_ROOT},
+    [CONF_SERVER] = {"server", true, CONF_ROOT},
+    [CONF_VOLUME] = {"volume", true, CONF_ROOT},
+    [CONF_BACKEND] = {"backend", false, CONF_VOLUME},
+    [CONF_PROXY] = {"proxy", false, CONF_ROOT},
+    [CONF_DETECTOR] = {"detector", false, CONF_ROOT},
+    [CONF_AGENT] = {"agent", false, CONF_ROOT},
+};
+
+const char *const conf_paths_words[] = {
+    [CONFIG_PATHS_PRIMARY_FIRST] = "primary-first",
+    [CONFIG_PATHS_ALL] = "all",
+    NULL,
+};
+
+#define MEMBER(s, m) offsetof(struct s, m), sizeof(((struct s *)0)->m)
+#define K            UINT64_C(1024)
+#define M            (K * K)
+#define G            (K * K * K)
+#define DAY_MS       UINT64_C(86400000)
+
+#define ROOT(name, type, m, min, max, fallback)                           \
+	{                                                                 \
+		CONF_ROOT, name, type, MEMBER(config, m), min, max, NULL, \
+		    fallback, NULL                                        \
+	}
+#define SECTION(kind, s, m, type, min, max, fallback)                        \
+	{                                                                    \
+		kind, #m, type, MEMBER(s, m), min, max, NULL, fallback, NULL \
+	}
+#define LIST(kind, name, example)                                           \
+	{                                                                   \
+		kind, name, CONF_LIST, 0, 0, 0, 0, NULL, CONF_MUST, example \
+	}
+#define NETWORK(...)  SECTION(CONF_NETWORK, config_network, __VA_ARGS__)
+#define SERVER(...)   SECTION(CONF_SERVER, config_server, __VA_ARGS__)
+#define VOLUME(...)   SECTION(CONF_VOLUME, config_volume, __VA_ARGS__)
+#define BACKEND(...)  SECTION(CONF_BACKEND, config_backend, __VA_ARGS__)
+#define PROXY(...)    SECTION(CONF_PROXY, config_proxy, __VA_ARGS__)
+#define DETECTOR(...) SECTION(CONF_DETECTOR, config_detector, __VA_ARGS__)
+#define AGENT(...)    SECTION(CONF_AGENT, config_agent, __VA_ARGS__)
+
+/* clang-format off */
+const struct conf_field conf_fields[] = {
+	ROOT("cluster", CONF_NAME, cluster, 0, 0, CONF_MUST),
+	ROOT("heartbeat_port", CONF_NUMBER, heartbeat_port, 1, 65535, "9077"),
+
+	NETWORK(id, CONF_NUMBER, 1, UINT32_MAX, CONF_DERIVED),
+	LIST(CONF_NETWORK, "prefix", "prefix = {\"10.81.1.0/24\"}"),
+
+	SERVER(id, CONF_NUMBER, 1, UINT32_MAX, CONF_MUST),
+	SERVER(public_key, CONF_KEY, 0, 0, CONF_MUST),
+	SERVER(port, CONF_NUMBER, 1, 65535, "2049"),
+	LIST(CONF_SERVER, "addresses",
+	    "addresses = {\"10.81.1.11\", \"10.82.1.11\"}"),
+
+	VOLUME(id, CONF_NUMBER, 1, UINT32_MAX, CONF_MUST),
+	VOLUME(loopback, CONF_ADDRESS, 0, 0, CONF_DERIVED),
+	VOLUME(port, CONF_NUMBER, 1, 65535, "2049"),
+	LIST(CONF_VOLUME, "candidates", "candidates = {\"s1\", \"s2\"}"),
+	VOLUME(export, CONF_PATH, 0, 0, CONF_DERIVED),
+
+	BACKEND(netns, CONF_PATH, 0, 0, CONF_DERIVED),
+	BACKEND(address, CONF_ADDRESS, 0, 0, "10.0.0.1"),
+	BACKEND(nfs_port, CONF_NUMBER, 1, 65535, "2049"),
+	BACKEND(mount_port, CONF_NUMBER, 1, 65535, "20048"),
+
+	PROXY(user, CONF_NAME, 0, 0, "hanfs"),
+	PROXY(replay_max, CONF_SIZE, 8 * M, 64 * G, "64M"),
+	PROXY(reserve, CONF_SIZE, 1 * M, 16 * G, "4M"),
+	PROXY(linger_ms, CONF_NUMBER, 1000, DAY_MS, "120000"),
+	{CONF_PROXY, "paths", CONF_WORD, MEMBER(config_proxy, paths), 0, 0,
+	    conf_paths_words, "primary-first", NULL},
+	PROXY(insecure, CONF_BOOL, 0, 0, "false"),
+	PROXY(calls_max, CONF_NUMBER, 64, 65536, "4096"),
+	PROXY(connections_max, CONF_NUMBER, 1, 1024, "64"),
+	PROXY(replay_calls, CONF_NUMBER, 1, 4096, "16"),
+	PROXY(probe_after_ms, CONF_NUMBER, 10, 60000, "250"),
+	PROXY(oneway_ms, CONF_NUMBER, 10, 60000, "250"),
+	PROXY(user_timeout_ms, CONF_NUMBER, 100, 600000, "1000"),
+	PROXY(connect_ms, CONF_NUMBER, 50, 60000, "500"),
+	PROXY(retry_ms, CONF_NUMBER, 10, 60000, "50"),
+	PROXY(retry_max_ms, CONF_NUMBER, 10, 600000, "1000"),
+	PROXY(hold_ms, CONF_NUMBER, 10, 600000, "1000"),
+	PROXY(hold_max_ms, CONF_NUMBER, 10, 3600000, "60000"),
+	PROXY(calm_ms, CONF_NUMBER, 10, DAY_MS, "60000"),
+
+	DETECTOR(user, CONF_NAME, 0, 0, "hanfs"),
+	DETECTOR(verify_per_second, CONF_NUMBER, 10, 100000, "2000"),
+
+	AGENT(user, CONF_NAME, 0, 0, "hanfs"),
+	AGENT(key, CONF_PATH, 0, 0, "/etc/hanfs/SERVER.key"),
+	AGENT(heartbeat_interval_ms, CONF_NUMBER, 5, 60000, "50"),
+	AGENT(multiplier, CONF_NUMBER, 1, 100, "3"),
+	AGENT(retain_s, CONF_NUMBER, 10, 30 * 86400, "3600"),
+	AGENT(linger_ms, CONF_NUMBER, 1000, DAY_MS, "120000"),
+	AGENT(rt_priority, CONF_NUMBER, 0, 99, "20"),
+	AGENT(clients_max, CONF_NUMBER, 1, 65536, "1024"),
+	AGENT(calls_per_client, CONF_NUMBER, 64, 1048576, "4096"),
+	AGENT(reply_memory, CONF_SIZE, 1 * M, 64 * G, "64M"),
+};
+/* clang-format on */
+const unsigned conf_nfields = sizeof(conf_fields) / sizeof(conf_fields[0]);
+
+const struct conf_field *
+conf_field_find(enum conf_kind kind, const char *name)
+{
+	for (unsigned i = 0; i < conf_nfields; i++)
+		if (conf_fields[i].kind == kind &&
+		    strcmp(conf_fields[i].name, name) == 0)
+			return &conf_fields[i];
+	return NULL;
+}
+
+bool
+conf_is_name(const char *text)
+{
+	size_t len =
+	    strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			 "0123456789._-");
+
+	return len > 0 && len <= CONFIG_NAME_MAX && text[len] == '\0';
+}
+
+static void
+format_number(const struct conf_field *field, uint64_t n, char *buf, size_t len)
+{
+	static const char units[] = "GMK";
+
+	if (field->type == CONF_SIZE) {
+		for (unsigned i = 0; i < 3; i++) {
+			uint64_t unit = UINT64_C(1) << (30 - 10 * i);
+
+			if (n >= unit && n % unit == 0) {
+				snprintf(buf, len, "%llu%c",
+				    (unsigned long long)(n / unit), units[i]);
+				return;
+			}
+		}
+	}
+	snprintf(buf, len, "%llu", (unsigned long long)n);
+}
+
+/* What the option must be: ends "... must be" and fills "write ...". */
+static const char *
+describe(const struct conf_field *field, char *buf, size_t size)
+{
+	char min[32], max[32];
+	size_t used = 0;
+
+	switch (field->type) {
+	case CONF_NAME:
+		return "a name of letters, digits, '.', '_' and '-'";
+	case CONF_TEXT:
+		return "a text";
+	case CONF_PATH:
+		return "a path that begins with /, of at most 255 bytes";
+	case CONF_BOOL:
+		return "true or false";
+	case CONF_ADDRESS:
+		return "an address like 10.0.0.1 or fd00::1";
+	case CONF_KEY:
+		return "the public key that hanfsctl keygen printed, 44 "
+		       "characters";
+	case CONF_LIST:
+		return "a list";
+	case CONF_NUMBER:
+	case CONF_SIZE:
+		format_number(field, field->min, min, sizeof(min));
+		format_number(field, field->max, max, sizeof(max));
+		snprintf(buf, size, "a %s from %s to %s",
+		    field->type == CONF_SIZE ? "size" : "number", min, max);
+		return buf;
+	case CONF_WORD:
+		buf[0] = '\0';
+		for (unsigned i = 0; field->words[i] != NULL; i++) {
+			if (used >= size)
+				break;
+			used += (size_t)snprintf(buf + used, size - used,
+			    "%s\"%s\"", i > 0 ? " or " : "", field->words[i]);
+		}
+		return buf;
+	}
+	return "";
+}
+
+const char *
+conf_field_usage(const struct conf_field *field, char *buf, size_t size)
+{
+	char what[128];
+
+	if (field->example != NULL)
+		snprintf(buf, size, "%s", field->example);
+	else
+		snprintf(buf, size, "%s = ..., %s", field->name,
+		    describe(field, what, sizeof(what)));
+	return buf;
+}
+
+/* Digits alone, and for sizes one letter: no sign, no fraction, no blank. */
+static int
+parse_number(const struct conf_field *field, const char *text, uint64_t *n)
+{
+	size_t digits = strspn(text, "0123456789");
+	unsigned long long value;
+	unsigned shift = 0;
+	char *end;
+
+	if (digits == 0)
+		return -1;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno != 0)
+		return -1;
+	if (field->type == CONF_SIZE && *end != '\0') {
+		shift = *end == 'K' ? 10 : *end == 'M' ? 20 : 30;
+		if (strchr("KMG", *end) == NULL || value > UINT64_MAX >> shift)
+			return -1;
+		end++;
+	}
+	*n = (uint64_t)value << shift;
+	return *end == '\0' && *n >= field->min && *n <= field->max ? 0 : -1;
+}
+
+static int
+set_number(const struct conf_field *field, void *member, const char *text)
+{
+	uint64_t n;
+
+	if (parse_number(field, text, &n) < 0)
+		return -1;
+	switch (field->size) {
+	case 2:
+		*(uint16_t *)member = (uint16_t)n;
+		return 0;
+	case 4:
+		*(uint32_t *)member = (uint32_t)n;
+		return 0;
+	case 8:
+		*(uint64_t *)member = n;
+		return 0;
+	}
+	abort();
+}
+
+static int
+set_bool(bool *member, const char *text)
+{
+	static const char *const yes[] = {"true", "yes", "on", NULL};
+	static const char *const no[] = {"false", "no", "off", NULL};
+
+	for (unsigned i = 0; yes[i] != NULL; i++) {
+		if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0) {
+			*member = strcmp(text, yes[i]) == 0;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+static int
+set_word(const struct conf_field *field, void *member, const char *text)
+{
+	for (unsigned i = 0; field->words[i] != NULL; i++) {
+		if (strcmp(field->words[i], text) == 0) {
+			*(unsigned *)member = i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+static int
+set_text(const struct conf_field *field, char *member, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (field->type == CONF_NAME && !conf_is_name(text))
+		return -1;
+	if (field->type == CONF_PATH && text[0] != '/')
+		return -1;
+	if (len == 0 || len >= field->size)
+		return -1;
+	memcpy(member, text, len + 1);
+	return 0;
+}
+
+static int
+set_member(const struct conf_field *field, void *member, const char *text)
+{
+	switch (field->type) {
+	case CONF_NAME:
+	case CONF_TEXT:
+	case CONF_PATH:
+		return set_text(field, member, text);
+	case CONF_NUMBER:
+	case CONF_SIZE:
+		return set_number(field, member, text);
+	case CONF_BOOL:
+		return set_bool(member, text);
+	case CONF_WORD:
+		return set_word(field, member, text);
+	case CONF_ADDRESS:
+		return addr_parse(member, text);
+	case CONF_KEY:
+		return key_public_parse(member, text);
+	case CONF_LIST:
+		break;
+	}
+	abort();
+}
+
+int
+conf_field_set(const struct conf_field *field, void *section, const char *text,
+    char *why, size_t size)
+{
+	char what[128];
+
+	if (set_member(field, (char *)section + field->offset, text) == 0)
+		return 0;
+	snprintf(why, size, "must be %s", describe(field, what, sizeof(what)));
+	return -1;
+}
