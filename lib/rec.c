@@ -24,6 +24,7 @@ struct rec_pool {
 	size_t chunk_map;
 	uint8_t **chunk_free; /* a stack of lim.chunks entries */
 	unsigned nchunk_free;
+	unsigned promised; /* of these, to records being read */
 	void (*on_free)(void *arg);
 	void *on_free_arg;
 	bool hungry; /* something was refused since the last on_free */
@@ -177,6 +178,7 @@ rec_new(struct rec_pool *p)
 	r->pool = p;
 	r->refs = 1;
 	r->queued = false;
+	r->promised = 0;
 	r->len = r->head_len = 0;
 	r->body = NULL;
 	return r;
@@ -245,6 +247,7 @@ rec_unref(struct rec *r)
 		return;
 	p = r->pool;
 	assert(!r->queued);
+	rec_settle(r);
 	if (r->body != NULL)
 		body_free(p, r->body);
 	r->body = NULL;
@@ -282,16 +285,52 @@ body_need(struct rec *r)
 	return true;
 }
 
+static bool
+chunks_to_be_had(const struct rec_pool *p, unsigned n, bool bulk)
+{
+	unsigned kept = p->promised + (bulk ? p->lim.reserve : 0);
+
+	return p->nchunk_free >= kept && p->nchunk_free - kept >= n;
+}
+
+bool
+rec_promise(struct rec *r, uint32_t n, bool bulk)
+{
+	struct rec_pool *p = r->pool;
+	unsigned chunks = (n + REC_CHUNK - 1) / REC_CHUNK;
+
+	if (!chunks_to_be_had(p, chunks, bulk)) {
+		refuse(p);
+		return false;
+	}
+	r->promised += chunks;
+	p->promised += chunks;
+	return true;
+}
+
+void
+rec_settle(struct rec *r)
+{
+	r->pool->promised -= r->promised;
+	r->promised = 0;
+}
+
 struct rec_seg *
 rec_add_chunk(struct rec *r, bool bulk)
 {
 	struct rec_pool *p = r->pool;
 	struct rec_seg *s;
 
-	if (p->nchunk_free <= (bulk ? p->lim.reserve : 0) || !body_need(r))
+	if (r->promised == 0 && !chunks_to_be_had(p, 1, bulk))
+		return refuse(p);
+	if (!body_need(r))
 		return refuse(p);
 	if (r->body->nchunks == REC_CHUNKS)
 		return NULL;
+	if (r->promised > 0) {
+		r->promised--;
+		p->promised--;
+	}
 	r->body->nchunks++;
 	s = &r->body->seg[r->body->nsegs++];
 	s->kind = REC_SEG_CHUNK;
@@ -331,8 +370,11 @@ rec_trim(struct rec *r)
 
 		if (s->kind != REC_SEG_CHUNK || s->len > 0)
 			return;
+		/* It is still wanted, by the same record. */
 		p->chunk_free[p->nchunk_free++] = s->chunk;
 		p->use.chunks--;
+		r->promised++;
+		p->promised++;
 		b->nsegs--;
 		b->nchunks--;
 	}

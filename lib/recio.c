@@ -65,6 +65,20 @@ fill_ahead(struct rec_reader *rd, int fd)
 	return errno == EAGAIN || errno == EINTR ? REC_AGAIN : REC_ERROR;
 }
 
+/*
+ * A record that is begun must find room to its end. How long it gets is
+ * known when its first fragment is its last, as all we know of send it.
+ */
+static bool
+promise_body(struct rec *r, uint32_t len, bool last)
+{
+	uint32_t most = last ? r->len + len : REC_MAX;
+
+	if (r->promised > 0 || r->body != NULL || most <= REC_HEAD)
+		return true;
+	return rec_promise(r, most - REC_HEAD + REC_CHUNK - 1, most > BULK);
+}
+
 /* Begins the next fragment from the mark in the read-ahead buffer. */
 static enum rec_result
 begin_fragment(struct rec_reader *rd)
@@ -78,8 +92,11 @@ begin_fragment(struct rec_reader *rd)
 			return REC_WAIT;
 		rd->frags = 0;
 	}
-	if (len > REC_MAX - rd->rec->len || ++rd->frags > REC_FRAGS_MAX)
+	if (len > REC_MAX - rd->rec->len || rd->frags >= REC_FRAGS_MAX)
 		return REC_BAD;
+	if (!promise_body(rd->rec, len, (mark & MARK_LAST) != 0))
+		return REC_WAIT;
+	rd->frags++;
 	rd->ahead_at += 4;
 	rd->frag_left = len;
 	rd->last = (mark & MARK_LAST) != 0;
@@ -275,6 +292,7 @@ rec_reader_run(struct rec_reader *rd, int fd, struct rec **out)
 		    rd->last) {
 			*out = rd->rec;
 			rd->rec = NULL;
+			rec_settle(*out);
 			rd->bulk = (*out)->len >= BULK;
 			return REC_DONE;
 		}

@@ -39,6 +39,7 @@ struct rec {
 	struct rec_pool *pool;
 	unsigned refs;
 	bool queued;
+	unsigned promised;     /* chunks set aside for it in the pool */
 	uint32_t len;	       /* bytes in all, record mark not counted */
 	uint32_t head_len;     /* bytes of it in the head */
 	struct rec_body *body; /* NULL when all is in the head */
@@ -117,6 +118,15 @@ size_t rec_footprint(const struct rec *r);
 size_t rec_copy_out(const struct rec *r, size_t offset, void *to, size_t n);
 /* Appends n bytes to head and chunks. -1 when the pool or REC_MAX forbid. */
 int rec_append(struct rec *r, const void *p, size_t n);
+
+/*
+ * Sets chunks aside for n more bytes of the record, so that one that was
+ * begun can always be finished: without this, many half-read records could
+ * hold all chunks and wait for each other. False when the pool cannot; bulk
+ * leaves the reserve alone. rec_settle() gives back what was not used.
+ */
+bool rec_promise(struct rec *r, uint32_t n, bool bulk);
+void rec_settle(struct rec *r);
 
 /*
  * For recio only: another segment for the body, empty. NULL when the pool

@@ -264,6 +264,63 @@ reserve(void **state)
 	assert_int_equal(feed(big, 8004, lim, false), REC_WAIT);
 }
 
+/*
+ * Ten peers begin long records at once where there is room for two: those
+ * that were begun come to their end, the others wait for them.
+ */
+static void
+begun_is_finished(void **state)
+{
+	enum { N = 10, LEN = 1 << 20 };
+	struct rec_pool_limits lim = {
+	    .recs = N, .chunks = 40, .reserve = 2, .pipes = 0};
+	struct rec_pool *pool = rec_pool_new(&lim);
+	static uint8_t buf[LEN + 4];
+	struct rec_reader *rd[N];
+	struct rec *r;
+	int fd[N][2], done = 0, waiting = 0;
+
+	(void)state;
+	be32_put(buf, 1u << 31 | LEN);
+	for (int i = 0; i < N; i++) {
+		make_pair(fd[i]);
+		rd[i] = malloc(sizeof(*rd[i]));
+		rec_reader_init(rd[i], pool, REC_STORE_CHUNKS);
+		send_all(fd[i][1], buf, 100000);
+		waiting += rec_reader_run(rd[i], fd[i][0], &r) == REC_WAIT;
+	}
+	assert_int_equal(waiting, N - 2);
+	for (int i = 0; i < N; i++) {
+		size_t at = 100000;
+		enum rec_result res = rec_reader_run(rd[i], fd[i][0], &r);
+
+		while (res == REC_AGAIN) {
+			send_all(fd[i][1], buf + at, 4);
+			at += 4;
+			if (at < sizeof(buf)) {
+				size_t n = sizeof(buf) - at;
+
+				n = n < 60000 ? n : 60000;
+				send_all(fd[i][1], buf + at, n);
+				at += n;
+			}
+			res = rec_reader_run(rd[i], fd[i][0], &r);
+		}
+		assert_int_equal(res, REC_DONE);
+		assert_int_equal(r->len, LEN);
+		rec_unref(r);
+		done++;
+	}
+	assert_int_equal(done, N);
+	for (int i = 0; i < N; i++) {
+		rec_reader_clear(rd[i]);
+		free(rd[i]);
+		close(fd[i][0]);
+		close(fd[i][1]);
+	}
+	rec_pool_free(pool);
+}
+
 static void
 append_and_copy(void **state)
 {
@@ -298,6 +355,7 @@ main(void)
 	    cmocka_unit_test(pipes_fragments),
 	    cmocka_unit_test(caps),
 	    cmocka_unit_test(reserve),
+	    cmocka_unit_test(begun_is_finished),
 	    cmocka_unit_test(append_and_copy),
 	};
 
