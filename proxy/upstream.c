@@ -523,6 +523,11 @@ upstream_resume(struct proxy *p, struct kconn *k)
 			wire_resume(&up->w);
 }
 
+/* A flow may die on a path that lives (a firewall's state, one of several
+ * links): so many retransmissions in a row end its connection. With the
+ * shortest time-out that is after 6 s. */
+enum { DEAD_FLOW = 5 };
+
 /* What the kernel's TCP knows: see tcp(7), TCP_INFO. */
 static void
 look_at(struct proxy *p, struct upstream *up, uint32_t *retrans,
@@ -540,6 +545,8 @@ look_at(struct proxy *p, struct upstream *up, uint32_t *retrans,
 	if (up->u == NULL && up->w.out.queued == 0 && ti.tcpi_unacked == 0 &&
 	    px_path(p->px, up->path)->probe_ms != 0)
 		px_probe_acked(p->px, up->path, proxy_now(p));
+	if (ti.tcpi_retransmits >= DEAD_FLOW)
+		lost(up, ETIMEDOUT, "nothing is acknowledged");
 }
 
 /* Each PX_TICK_MS: are outstanding probes acknowledged? */
