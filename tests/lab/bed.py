@@ -105,6 +105,7 @@ class Lab:
         self.build = Path(build or os.environ.get("HANFS_BUILD")
                           or (tree / "build" if (tree / "build").is_dir()
                               else tree)).absolute()
+        self.sysctl = []  # KEY=VALUE for each network made
 
     # -- files of the state directory
 
@@ -225,6 +226,10 @@ class Lab:
             self.finish(name, process)
         self.wire_up(names[1:])
 
+    def set_sysctl(self, where):
+        if self.sysctl:
+            run(*self.net_only(where), "sysctl", "-qw", *self.sysctl)
+
     def wire_up(self, hosts):
         lines = []
         for letter in NETWORKS:
@@ -240,6 +245,7 @@ class Lab:
             "net.bridge.bridge-nf-call-arptables=0"],
             stderr=subprocess.DEVNULL, check=False)  # module may be absent
         for host in hosts:
+            self.set_sysctl(host)
             for letter in NETWORKS:
                 self.plug(host, letter)
 
@@ -293,6 +299,7 @@ class Lab:
                     f"ip netns add {volume}")
         self.ip(f"{host}/{volume}", "link set lo up",
                 "route add local 0.0.0.0/0 dev lo")
+        self.set_sysctl(f"{host}/{volume}")
 
     def loops(self):
         """Loop devices on images of this lab."""
