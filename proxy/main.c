@@ -2,6 +2,8 @@
  * hanfs-proxy: options, set-up, privileges, the loop. What happens in the
  * loop is drawn in proxy.h.
  */
+#include "config.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
