@@ -227,8 +227,19 @@ class Lab:
         self.wire_up(names[1:])
 
     def set_sysctl(self, where):
+        """Settings of a network, before anything listens there.
+
+        What TCP does under loss must not depend on the machine's choice
+        (with bbr a changed delay starved a connection for seconds): cubic,
+        or reno, which no machine can forbid a namespace."""
+        sysctl = self.net_only(where) + ["sysctl", "-qw"]
+        for name in ("cubic", "reno"):
+            if subprocess.run(
+                    sysctl + [f"net.ipv4.tcp_congestion_control={name}"],
+                    stderr=subprocess.DEVNULL, check=False).returncode == 0:
+                break
         if self.sysctl:
-            run(*self.net_only(where), "sysctl", "-qw", *self.sysctl)
+            run(*sysctl, *self.sysctl)
 
     def wire_up(self, hosts):
         lines = []

@@ -156,6 +156,33 @@ def wait_daemons(lab):
             wait_rpc(lab, client, loopback, 2049, NFS, 10)
 
 
+# -- all of it
+
+def up(lab, clients=1, direct=False, bare=False, extra=None):
+    """Brings a lab up and waits until everything answers; on a failure
+    takes it down again (not with $HANFS_LAB_KEEP, to look at it)."""
+    lab.down()  # what a crash may have left
+    lab.lock()
+    try:
+        for volume in VOLUMES:
+            lab.make_image(volume)
+        lab.start_hosts(clients)
+        for volume in VOLUMES:
+            lab.mount(volume)
+        start_backends(lab, direct)
+        if not bare:
+            write_config(lab, extra or {})
+            install_config(lab)
+            start_daemons(lab)
+        wait_backends(lab, direct)
+        if not bare:
+            wait_daemons(lab)
+    except BaseException:
+        if not os.environ.get("HANFS_LAB_KEEP"):
+            lab.down()
+        raise
+
+
 # -- programs in general
 
 def start(lab, host, name, *command):

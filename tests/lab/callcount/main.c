@@ -4,8 +4,10 @@
  * Runs until its standard input ends or SIGINT or SIGTERM comes, says
  * "ready" on standard error once it listens.  Exit status: 0 the capture was
  * whole, 3 it was not (the JSON says "valid": false), 1 it could not work.
- * Usage: callcount [-i INTERFACE] [-p PORT] [-B MIB] [-m] [-v]
+ * Usage: callcount [-i INTERFACE] [-p PORT] [-B MIB] [-m] [-o] [-v]
  *        callcount -r FILE [-m] [-v]    (what tcpdump -w wrote)
+ * With -o it counts what goes out of the interface, not what comes in; with
+ * -v it shows every call.
  * With -m a connection may have begun before the capture: right only if it
  * was idle when the capture began.
  */
@@ -56,17 +58,18 @@ packet_in(u_char *arg, const struct pcap_pkthdr *h, const u_char *p)
  * of packets, and there "inbound" is never true.
  */
 static void
-set_filter(pcap_t *p, uint16_t port)
+set_filter(pcap_t *p, uint16_t port, bool outbound)
 {
 	static const char form[] =
-	    "inbound and tcp dst port %u and (ip6 or "
+	    "%s and tcp dst port %u and (ip6 or "
 	    "tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0 or "
 	    "ip[2:2] - ((ip[0] & 0xf) << 2) - ((tcp[12] & 0xf0) >> 2) != 0)";
 	struct bpf_program program;
 	struct sock_fprog kernel;
 	char text[512];
 
-	(void)snprintf(text, sizeof text, form, port);
+	(void)snprintf(
+	    text, sizeof text, form, outbound ? "outbound" : "inbound", port);
 	if (pcap_compile(p, &program, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
 		errx(1, "filter: %s", pcap_geterr(p));
 	kernel.len = (unsigned short)program.bf_len;
@@ -90,7 +93,8 @@ capture_read(const char *file)
 }
 
 static pcap_t *
-capture_open(const char *interface, uint16_t port, int buffer_mib)
+capture_open(
+    const char *interface, uint16_t port, int buffer_mib, bool outbound)
 {
 	char why[PCAP_ERRBUF_SIZE];
 	pcap_t *p = pcap_create(interface, why);
@@ -102,7 +106,7 @@ capture_open(const char *interface, uint16_t port, int buffer_mib)
 	pcap_set_buffer_size(p, buffer_mib << 20);
 	if (pcap_activate(p) < 0)
 		errx(1, "%s: %s", interface, pcap_geterr(p));
-	set_filter(p, port);
+	set_filter(p, port, outbound);
 	if (pcap_setnonblock(p, 1, why) != 0)
 		errx(1, "%s: %s", interface, why);
 	return p;
@@ -189,7 +193,7 @@ report(struct capture *c, const struct calls *calls)
 
 static const char usage[] =
     "usage: callcount [-i INTERFACE] [-p PORT] [-B MIB] [-r FILE] [-m] "
-    "[-v]";
+    "[-o] [-v]";
 
 int
 main(int argc, char **argv)
@@ -197,11 +201,11 @@ main(int argc, char **argv)
 	const char *interface = "lo", *file = NULL;
 	int opt, buffer_mib = BUFFER_MIB;
 	uint16_t port = 2049;
-	bool trace = false, valid;
+	bool trace = false, outbound = false, valid;
 	struct capture c = {0};
 	struct calls *calls;
 
-	while ((opt = getopt(argc, argv, "i:p:B:r:mv")) != -1) {
+	while ((opt = getopt(argc, argv, "i:p:B:r:mov")) != -1) {
 		if (opt == 'i')
 			interface = optarg;
 		else if (opt == 'p')
@@ -210,6 +214,8 @@ main(int argc, char **argv)
 			buffer_mib = atoi(optarg);
 		else if (opt == 'r')
 			file = optarg;
+		else if (opt == 'o')
+			outbound = true;
 		else if (opt == 'm')
 			c.midstream_ok = true;
 		else if (opt == 'v')
@@ -218,8 +224,9 @@ main(int argc, char **argv)
 			errx(2, "%s", usage);
 	}
 	c.offline = file != NULL;
-	c.pcap = c.offline ? capture_read(file)
-			   : capture_open(interface, port, buffer_mib);
+	c.pcap = c.offline
+		     ? capture_read(file)
+		     : capture_open(interface, port, buffer_mib, outbound);
 	if (pcap_datalink(c.pcap) != DLT_EN10MB)
 		errx(1, "neither Ethernet nor loopback");
 	c.link_len = 14;

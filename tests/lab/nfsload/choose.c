@@ -70,15 +70,19 @@ any_object(struct slot *s, ftype3 type)
 	return NULL;
 }
 
-/* Sizes from 4 KiB to 1 MiB, each power of two as likely. */
+/* Sizes from 4 KiB to io_max, each power of two as likely. */
 static uint32_t
-any_length(struct slot *s)
+any_length(const struct load *l, struct slot *s)
 {
-	return BLOCK << slot_random(s, 9);
+	uint64_t steps = 1;
+
+	while ((uint32_t)BLOCK << steps <= l->io_max)
+		steps++;
+	return BLOCK << slot_random(s, steps);
 }
 
 static bool
-choose_read(struct slot *s, struct op *op)
+choose_read(struct load *l, struct slot *s, struct op *op)
 {
 	uint64_t blocks;
 
@@ -89,7 +93,7 @@ choose_read(struct slot *s, struct op *op)
 	if (blocks > FILE_BLOCKS)
 		blocks = FILE_BLOCKS;
 	op->offset = slot_random(s, blocks) * BLOCK;
-	op->count = any_length(s);
+	op->count = any_length(l, s);
 	return true;
 }
 
@@ -103,7 +107,7 @@ choose_write(struct load *l, struct slot *s, struct op *op)
 	op->object = any_object(s, NF3REG);
 	if (op->object == NULL)
 		return false;
-	op->count = l->mix == MIX_BIG_WRITES ? IO_MAX : any_length(s);
+	op->count = l->mix == MIX_BIG_WRITES ? IO_MAX : any_length(l, s);
 	blocks = op->count / BLOCK;
 	op->offset = slot_random(s, FILE_BLOCKS - blocks + 1) * BLOCK;
 	op->stable = how[slot_random(s, 5)];
@@ -280,7 +284,7 @@ choose_kind(struct load *l, struct slot *s, struct op *op)
 {
 	switch (op->kind) {
 	case NFS3_READ:
-		return choose_read(s, op);
+		return choose_read(l, s, op);
 	case NFS3_WRITE:
 		return choose_write(l, s, op);
 	case NFS3_GETATTR:

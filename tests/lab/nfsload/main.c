@@ -28,6 +28,7 @@ static const char usage[] =
     "      --writes-1m N    N slots that only write 1 MiB blocks\n"
     "  -s, --seed N         of every choice (from the clock)\n"
     "  -d, --directory NAME made in the export for this run (load-SEED)\n"
+    "      --io-max BYTES   largest READ and WRITE (1 MiB)\n"
     "      --cross-renames  between directories that all slots use, too\n"
     "      --drain S        how long to wait for the last replies (60)\n"
     "      --reconnect      come back from the same port with the same XIDs\n"
@@ -348,8 +349,9 @@ static const struct option options[] = {{"port", 1, NULL, 'p'},
     {"mix", 1, NULL, 'x'}, {"seed", 1, NULL, 's'}, {"directory", 1, NULL, 'd'},
     {"json", 1, NULL, 'o'}, {"writes-1m", 1, NULL, 'W'},
     {"drain", 1, NULL, 'D'}, {"reconnect", 0, NULL, 'R'},
-    {"cross-renames", 0, NULL, 'X'}, {"timeo", 1, NULL, 'T'},
-    {"ticks", 0, NULL, 'K'}, {"records", 1, NULL, 'C'}, {"dump", 1, NULL, 'U'},
+    {"cross-renames", 0, NULL, 'X'}, {"io-max", 1, NULL, 'I'},
+    {"timeo", 1, NULL, 'T'}, {"ticks", 0, NULL, 'K'},
+    {"records", 1, NULL, 'C'}, {"dump", 1, NULL, 'U'},
     {"compare", 1, NULL, 'V'}, {NULL, 0, NULL, 0}};
 
 /* clang-format off */
@@ -368,6 +370,7 @@ option(struct load *l, struct files *f, int opt, const char *arg)
 	case 'o': f->json = arg; break;
 	case 'W': l->mix = MIX_BIG_WRITES; l->slots_n = atoi(arg); break;
 	case 'D': l->drain = atof(arg); break;
+	case 'I': l->io_max = (uint32_t)atoi(arg); break;
 	case 'X': l->cross_renames = true; break;
 	case 'R': l->reconnect = true; break;
 	case 'K': l->ticks = true; break;
@@ -388,6 +391,7 @@ parse(struct load *l, struct files *f, int argc, char **argv)
 
 	*l = (struct load){.port = 2049,
 	    .slots_n = 16,
+	    .io_max = IO_MAX,
 	    .conns_n = 1,
 	    .seconds = 10,
 	    .drain = 60,
@@ -399,7 +403,8 @@ parse(struct load *l, struct files *f, int argc, char **argv)
 	if (f->compare != NULL && argc - optind == 1)
 		exit(verify_compare(f->compare, argv[optind]));
 	if (argc - optind != 2 || l->slots_n < 1 || l->slots_n > 4096 ||
-	    l->conns_n < 1 || l->conns_n > CONNS_MAX)
+	    l->conns_n < 1 || l->conns_n > CONNS_MAX || l->io_max < BLOCK ||
+	    l->io_max > IO_MAX)
 		errx(2, "%s", usage);
 	if (l->ticks && f->json == NULL)
 		errx(2, "--ticks needs --json FILE");

@@ -135,6 +135,7 @@ struct load { /* everything */
 	const char *host, *export, *directory;
 	int port, mount_port;
 	int slots_n, conns_n;
+	uint32_t io_max; /* largest READ and WRITE, bytes */
 	enum write_mix mix;
 	double seconds, drain, timeo;
 	bool reconnect, cross_renames, ticks;

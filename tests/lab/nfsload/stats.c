@@ -2,11 +2,11 @@
  * What is told at the end: every call's times, the marks that a test set,
  * the violations, and a few counters.
  *
- * A mark is a moment (a fault), and a later one at which it is sure to be
- * in force and the replies that were on their way have arrived.
- *   first_ms  from the first moment to the first reply to a call that was
- *	       outstanding at both;
- *   all_ms    until all calls outstanding at the first were answered;
+ * A mark is a moment (a fault), and a later one at which the fault is sure
+ * to be in force and the replies that were on their way have arrived.  Of the
+ * calls that were outstanding at the later one:
+ *   first_ms  from the first moment until one of them was answered;
+ *   all_ms    until all of them were;
  * and of everything until the next mark:
  *   stall_ms  the longest a call took;
  *   gap_ms    the longest time without any reply.
@@ -241,21 +241,18 @@ stall_between(double from, double to, double *stall, double *gap)
 static void
 print_mark(FILE *f, int i, double ended)
 {
-	double at = marks[i].at, stall, gap, first = 0;
+	double at = marks[i].at, stall, gap;
 	double to = i + 1 < marks_n ? marks[i + 1].at : ended;
 	size_t n, lost;
-	double *v = outstanding_at(at, &n, &lost);
+	double *v = outstanding_at(marks[i].sure, &n, &lost);
 
-	for (size_t j = n; j-- > 0;)
-		if (v[j] > marks[i].sure || first == 0)
-			first = v[j];
 	stall_between(at, to, &stall, &gap);
 	fprintf(f,
 	    "%s{\"name\": \"%s\", \"at\": %.6f, \"outstanding\": %zu"
 	    ", \"lost\": %zu, \"first_ms\": %.3f, \"all_ms\": %.3f"
 	    ", \"stall_ms\": %.3f, \"gap_ms\": %.3f}",
 	    i ? ",\n  " : "", marks[i].name, at, n + lost, lost,
-	    n ? (first - at) * 1e3 : 0, n ? (v[n - 1] - at) * 1e3 : 0,
+	    n ? (v[0] - at) * 1e3 : 0, n ? (v[n - 1] - at) * 1e3 : 0,
 	    stall * 1e3, gap * 1e3);
 	free(v);
 }
