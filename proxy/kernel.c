@@ -176,10 +176,6 @@ on_write(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (!kc->dead && wire_flush(&kc->w) == -1)
 		kc->dead = true;
-	if (kc->choked && kc->w.out.queued < OUT_LOW) {
-		kc->choked = false;
-		upstream_resume(p, kc->k);
-	}
 	proxy_settle(p);
 }
 
@@ -337,6 +333,16 @@ kernel_sweep(struct proxy *p)
 		*at = kc->next;
 		conn_free(kc);
 	}
+}
+
+void
+kernel_unchoke(struct proxy *p)
+{
+	for (struct kernel_conn *kc = p->kernels; kc != NULL; kc = kc->next)
+		if (kc->choked && kc->w.out.queued < OUT_LOW) {
+			kc->choked = false;
+			upstream_resume(p, kc->k);
+		}
 }
 
 void

@@ -165,7 +165,8 @@ void kernel_end(struct proxy *p);
 /* A reply for the kernel; takes the record. */
 void kernel_reply(struct kernel_conn *kc, struct rec *r,
     const struct px_answered *a);
-void kernel_sweep(struct proxy *p);  /* closes the dead */
+void kernel_sweep(struct proxy *p);   /* closes the dead */
+void kernel_unchoke(struct proxy *p); /* the kernel took its replies */
 void kernel_resume(struct proxy *p); /* call memory was freed */
 /* acks.c: names to the agents what the kernel took. */
 void kernel_acks(struct proxy *p);

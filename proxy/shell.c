@@ -120,6 +120,7 @@ proxy_settle(struct proxy *p)
 		kernel_sweep(p);
 		upstream_sweep(p);
 	} while (more);
+	kernel_unchoke(p);
 	if (p->calls_freed) {
 		p->calls_freed = false;
 		kernel_resume(p);
