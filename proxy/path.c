@@ -9,7 +9,7 @@
 const char *const path_state_names[] = {"down", "up"};
 
 const char *const path_reason_names[PATH_NREASONS] = {
-    [PATH_NEW] = "not tried yet",
+    [PATH_NEW] = "no answer yet",
     [PATH_CARRIER] = "interface without carrier",
     [PATH_NO_ADDRESS] = "interface or address gone",
     [PATH_ADDRESS] = "address changed",
@@ -97,8 +97,11 @@ path_interface(struct path *p, const struct path_config *cfg, bool up,
     enum path_reason why, uint64_t now_ms)
 {
 	p->interface_up = up;
-	if (up && why != PATH_ADDRESS)
+	if (up && why != PATH_ADDRESS) {
+		if (p->state == PATH_DOWN)
+			p->reason = PATH_NEW;
 		return false;
+	}
 	return go_down(p, cfg, why, now_ms);
 }
 
