@@ -2,6 +2,7 @@
  * What hanfs/config.h promises: loading, with all messages in the order of
  * their lines, and the look-ups.
  */
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +77,13 @@ join_errors(struct conf_errors *errors)
 struct config *
 config_load(const char *path, char **errors)
 {
-	struct conf_errors list = {.file = path};
+	return config_load_at(AT_FDCWD, path, path, errors);
+}
+
+struct config *
+config_load_at(int dir_fd, const char *name, const char *shown, char **errors)
+{
+	struct conf_errors list = {.file = shown};
 	struct config *config = calloc(1, sizeof(*config));
 	struct conf_tree *tree = NULL;
 
@@ -84,7 +91,7 @@ config_load(const char *path, char **errors)
 	if (config == NULL)
 		conf_error(&list, 0, "cannot be read: no memory");
 	else
-		tree = conf_tree_read(path, &list);
+		tree = conf_tree_read(dir_fd, name, &list);
 	if (tree != NULL)
 		conf_build(config, tree, &list);
 	conf_tree_free(tree);

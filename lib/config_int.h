@@ -125,7 +125,8 @@ struct conf_tree {
 };
 
 /* NULL without memory; errors say what else went wrong. */
-struct conf_tree *conf_tree_read(const char *path, struct conf_errors *errors);
+struct conf_tree *conf_tree_read(
+    int dir_fd, const char *path, struct conf_errors *errors);
 void conf_tree_free(struct conf_tree *tree);
 
 /* Fills *config, which is all zero, from the tree. */

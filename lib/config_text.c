@@ -294,7 +294,7 @@ make_options(cfg_opt_t opts[CONF_KINDS][PER_KIND_MAX])
 
 /* The whole file as a string, or NULL with a message. */
 static char *
-read_file(const char *path, struct conf_errors *errors)
+read_file(int dir_fd, const char *path, struct conf_errors *errors)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -302,7 +302,7 @@ read_file(const char *path, struct conf_errors *errors)
 	struct stat st;
 	int fd;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		conf_error(errors, 0, "cannot be read: %s", strerror(errno));
 		goto done;
@@ -367,9 +367,9 @@ parse(char *text)
 }
 
 struct conf_tree *
-conf_tree_read(const char *path, struct conf_errors *errors)
+conf_tree_read(int dir_fd, const char *path, struct conf_errors *errors)
 {
-	char *text = read_file(path, errors);
+	char *text = read_file(dir_fd, path, errors);
 	struct conf_tree *tree;
 
 	if (text == NULL)

@@ -146,6 +146,14 @@ struct config {
  */
 struct config *config_load(const char *path, char **errors);
 
+/*
+ * The same for the file `name` in the directory that dir_fd stands for (an
+ * O_PATH descriptor will do), in messages called `shown`: for a program that
+ * cannot reach the directory by its path any more.
+ */
+struct config *config_load_at(
+    int dir_fd, const char *name, const char *shown, char **errors);
+
 /* For start-up: as config_load, but logs the errors and exits. */
 struct config *config_load_or_exit(const char *path);
 
