@@ -2,12 +2,14 @@
  * Dropping privileges. See hanfs/privs.h.
  */
 #include <cap-ng.h>
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -64,8 +66,35 @@ assert_dropped(uint64_t expected, uid_t uid, gid_t gid)
 		fatal("could become root again");
 }
 
-void
-privs_drop(const char *user, const int *keep, unsigned n)
+/* Its own in /proc, opened before the root was emptied; else -1. */
+static int own_status = -1;
+
+/*
+ * A directory that is made, opened and removed again: while it is somebody's
+ * root it is there, but nothing can be put into it.
+ */
+static void
+enter_empty_root(void)
+{
+	char dir[] = "/tmp/hanfs-empty.XXXXXX";
+	int fd;
+
+	own_status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	if (own_status == -1)
+		fatal("/proc/self/status: %s", strerror(errno));
+	if (mkdtemp(dir) == NULL)
+		fatal("empty root directory %s: %s", dir, strerror(errno));
+	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (rmdir(dir) == -1 || fd == -1 || fchdir(fd) == -1 ||
+	    chroot(".") == -1 || chdir("/") == -1)
+		fatal("empty root directory %s: %s", dir, strerror(errno));
+	close(fd);
+	if (access("/tmp", F_OK) == 0)
+		fatal("the root directory is not empty");
+}
+
+static void
+drop(const char *user, const int *keep, unsigned n, bool empty_root)
 {
 	uint64_t expected = 0;
 	uid_t uid;
@@ -76,8 +105,11 @@ privs_drop(const char *user, const int *keep, unsigned n)
 	find_user(user, &uid, &gid);
 	if (geteuid() != 0)
 		fatal("must be started as root, to give up what is not needed "
-		      "and become '%s'", user);
+		      "and become '%s'",
+		    user);
 	want(keep, n);
+	if (empty_root)
+		enter_empty_root();
 	if (uid != 0) {
 		int rc = capng_change_id((int)uid, (int)gid,
 		    CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
@@ -86,7 +118,7 @@ privs_drop(const char *user, const int *keep, unsigned n)
 			fatal("cannot become '%s' (capng_change_id: %d)", user,
 			    rc);
 	} else if (setgroups(0, NULL) == -1 ||
-	    capng_apply(CAPNG_SELECT_BOTH) != 0)
+		   capng_apply(CAPNG_SELECT_BOTH) != 0)
 		fatal("cannot give up capabilities: %s", strerror(errno));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		fatal("no_new_privs: %s", strerror(errno));
@@ -97,20 +129,15 @@ privs_drop(const char *user, const int *keep, unsigned n)
 }
 
 void
-privs_chroot(const char *dir)
+privs_drop(const char *user, const int *keep, unsigned n)
 {
-	DIR *d = opendir(dir);
-	const struct dirent *e;
+	drop(user, keep, n, false);
+}
 
-	if (d == NULL)
-		fatal("empty root directory %s: %s", dir, strerror(errno));
-	while ((e = readdir(d)) != NULL)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			fatal("%s must be empty to be a root directory, but "
-			      "'%s' is in it", dir, e->d_name);
-	closedir(d);
-	if (chroot(dir) == -1 || chdir("/") == -1)
-		fatal("chroot %s: %s", dir, strerror(errno));
+void
+privs_drop_in_empty_root(const char *user, const int *keep, unsigned n)
+{
+	drop(user, keep, n, true);
 }
 
 static void
@@ -130,17 +157,30 @@ read_line(const char *line, struct privs *out)
 		out->gid = a;
 }
 
+static FILE *
+open_status(pid_t pid)
+{
+	char path[64] = "/proc/self/status";
+	int fd;
+
+	if (pid == 0 && own_status != -1) {
+		fd = dup(own_status);
+		if (fd == -1)
+			return NULL;
+		lseek(fd, 0, SEEK_SET);
+		return fdopen(fd, "r");
+	}
+	if (pid != 0)
+		snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	return fopen(path, "re");
+}
+
 int
 privs_read(pid_t pid, struct privs *out)
 {
-	char path[64], line[256];
-	FILE *f;
+	FILE *f = open_status(pid);
+	char line[256];
 
-	if (pid == 0)
-		snprintf(path, sizeof(path), "/proc/self/status");
-	else
-		snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	f = fopen(path, "re");
 	if (f == NULL)
 		return -1;
 	memset(out, 0, sizeof(*out));

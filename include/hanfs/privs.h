@@ -19,10 +19,12 @@
 void privs_drop(const char *user, const int *keep, unsigned n);
 
 /*
- * Makes an empty directory the root directory. For before privs_drop().
- * dir must exist and be empty; ends the program when it cannot be done.
+ * As privs_drop, and on the way the root directory becomes an empty one that
+ * no longer exists, so that nothing can be found or made in it. What the
+ * program still needs of the file system it must have open: a descriptor of
+ * a directory reaches what is in there by openat(2).
  */
-void privs_chroot(const char *dir);
+void privs_drop_in_empty_root(const char *user, const int *keep, unsigned n);
 
 /* What /proc/PID/status says of a process; for tests and self-checks. */
 struct privs {
@@ -31,7 +33,7 @@ struct privs {
 	gid_t gid;
 	int no_new_privs;
 };
-/* pid 0: ourselves. 0, or -1 with errno. */
+/* pid 0: ourselves, also in an empty root. 0, or -1 with errno. */
 int privs_read(pid_t pid, struct privs *out);
 
 #endif
