@@ -3,6 +3,16 @@
 
 #define JITTER_SHIFT 4 /* RFC 3550: a gain of 1/16 */
 
+/*
+ * One that comes in the first half of an interval is out of turn: a changed
+ * volume table is sent at once, and what was held up comes in a bunch.
+ */
+static bool
+out_of_turn(const struct stats *s, const struct stats_sample *x)
+{
+	return x->arrival_us < s->last_us + (uint64_t)x->interval_ms * 500;
+}
+
 static void
 measure(struct stats *s, const struct stats_sample *x)
 {
@@ -27,6 +37,8 @@ stats_add(struct stats *s, const struct stats_sample *x)
 	s->deviation_us = 0;
 	if (!x->fresh) {
 		s->lost += x->lost;
+		if (out_of_turn(s, x))
+			return;
 		measure(s, x);
 	}
 	s->last_us = x->arrival_us;

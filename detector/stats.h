@@ -12,7 +12,7 @@ struct stats {
 	uint64_t count;    /* heartbeats seen */
 	uint64_t lost;     /* sequences that never came */
 	uint64_t restarts; /* new boot ids */
-	uint64_t last_us;  /* arrival of the last one */
+	uint64_t last_us;  /* arrival of the last one in turn */
 	/* Between when it came and when its sequence says it should have: */
 	uint64_t deviation_us; /* of the last one, absolute */
 	uint64_t jitter_us;    /* smoothed as in RFC 3550, 6.4.1 */

@@ -11,9 +11,11 @@
  *
  * Order, after attaching:
  *	HELLO			who speaks, which version
- *	INTERFACE ...		each interface that carries an address
- *	HEARTBEAT ...		the last one of each (interface, server, page),
- *				with REPORT_OLD set
+ *	INTERFACE ...		each interface with an address on a configured
+ *				network
+ *	HEARTBEAT ...		the last one of each (interface, server), with
+ *				REPORT_OLD set; other pages of the volume table
+ *				come in the next heartbeats
  *	SYNCED			the picture is whole
  * and from then on INTERFACE and HEARTBEAT as they happen, and a TICK each
  * REPORT_TICK_MS: silence of several ticks is a dead or stuck detector, not
@@ -45,7 +47,6 @@
 #define REPORT_READERS_MAX 8u
 #define REPORT_IFNAME_MAX  16u /* IFNAMSIZ, with the NUL */
 #define REPORT_ADDRS_MAX   8u  /* of one interface; further ones are left out */
-#define REPORT_NO_NETWORK  UINT32_MAX
 
 enum report_type {
 	REPORT_HELLO = 1,
@@ -66,10 +67,10 @@ struct report_hello {
 };
 
 /* report_interface.flags */
-#define REPORT_IF_UP      0x1u /* administratively up */
-#define REPORT_IF_CARRIER 0x2u /* has carrier; meaningful when up */
-#define REPORT_IF_GONE    0x4u /* removed, or lost its last address */
-#define REPORT_IF_SNIFFED 0x8u /* the detector listens on it */
+#define REPORT_IF_UP        0x1u /* administratively up */
+#define REPORT_IF_CARRIER   0x2u /* has carrier; meaningful when up */
+#define REPORT_IF_GONE      0x4u /* removed, or not on a network any more */
+#define REPORT_IF_LISTENING 0x8u /* heartbeats on it are heard */
 
 struct report_ifaddr {
 	struct hanfs_addr addr; /* port 0 */
@@ -80,7 +81,7 @@ struct report_ifaddr {
 /* The whole state of one interface, sent at each change of it. */
 struct report_interface {
 	uint32_t ifindex;
-	uint32_t network; /* id, or REPORT_NO_NETWORK */
+	uint32_t network; /* id */
 	uint32_t flags;
 	uint32_t naddrs;
 	char name[REPORT_IFNAME_MAX]; /* NUL-terminated */
@@ -88,13 +89,10 @@ struct report_interface {
 };
 
 /* report_heartbeat.flags */
-#define REPORT_OLD     0x1u /* part of the picture at attach */
-#define REPORT_UNICAST 0x2u /* came to our own address: SUBSCRIBE works */
-#define REPORT_NEW_BOOT                                      \
-	0x4u /* first of a boot id higher than the known one \
-	      */
-/* No heartbeat of this server was known: a boot id to be confirmed. */
-#define REPORT_FIRST 0x8u
+#define REPORT_OLD      0x1u /* part of the picture at attach */
+#define REPORT_UNICAST  0x2u /* came to our own address: SUBSCRIBE works */
+#define REPORT_NEW_BOOT 0x4u /* boot id higher than the known one */
+#define REPORT_FIRST    0x8u /* none was known: a boot id to be confirmed */
 
 struct report_heartbeat {
 	uint32_t ifindex; /* arrived on */

@@ -67,6 +67,21 @@ test_jitter(void **state)
 	assert_int_equal(s.worst_us, 4000);
 }
 
+/* A change is told at once, between two regular ones: no jitter of theirs. */
+static void
+test_out_of_turn(void **state)
+{
+	struct stats s = {0};
+
+	(void)state;
+	add(&s, 1000000, 0);
+	add(&s, 1050000, 0);
+	add(&s, 1060000, 0);
+	add(&s, 1100000, 0);
+	assert_int_equal(s.count, 4);
+	assert_int_equal(s.worst_us, 0);
+}
+
 static void
 test_restart(void **state)
 {
@@ -91,6 +106,7 @@ main(void)
 	    cmocka_unit_test(test_regular),
 	    cmocka_unit_test(test_losses),
 	    cmocka_unit_test(test_jitter),
+	    cmocka_unit_test(test_out_of_turn),
 	    cmocka_unit_test(test_restart),
 	};
 
