@@ -2,6 +2,7 @@
  * hbsend: start, stop, and what the main loop hands over; the contract is in
  * hbsend.h, the thread itself in hbsend_thread.c.
  */
+#include <cap-ng.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -115,14 +116,15 @@ lock_memory(struct hbsend *h)
 	struct rlimit limit = {0};
 	int flags = MCL_CURRENT | MCL_ONFAULT;
 
-	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
-	    limit.rlim_cur == RLIM_INFINITY)
+	(void)getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (limit.rlim_cur == RLIM_INFINITY ||
+	    capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) == 1)
 		flags |= MCL_FUTURE;
 	h->locked = mlockall(flags) == 0 && (flags & MCL_FUTURE) != 0;
 	if (!h->locked)
 		log_warn("heartbeats: memory is not locked (%s): a server "
-			 "short of memory may seem dead; give "
-			 "LimitMEMLOCK=infinity",
+			 "short of memory may seem dead; give CAP_IPC_LOCK "
+			 "or LimitMEMLOCK=infinity",
 		    (flags & MCL_FUTURE) != 0 ? strerror(errno)
 					      : "RLIMIT_MEMLOCK");
 }
