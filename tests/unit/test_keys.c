@@ -1,0 +1,291 @@
+/*
+ * Order keys against a model that is nothing but their rule: a request runs
+ * when, for each of its keys, no earlier request is in its way. Random
+ * schedules; then which keys the NFSv3 calls take.
+ */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/unit.h"
+#include "tests/unit/nfscall.h"
+#include "server-agent/callkeys.h"
+#include "server-agent/keys.h"
+
+enum { REQS = 24, NKEYS = 6, STEPS = 20000 };
+
+/* All requests about, oldest first. */
+struct model {
+	struct key_set set[REQS];
+	struct key_req *req[REQS];
+	unsigned n;
+};
+
+static bool
+in_the_way(const struct key_set *a, const struct key_set *b)
+{
+	for (unsigned i = 0; i < a->n; i++)
+		for (unsigned k = 0; k < b->n; k++)
+			if (a->want[i].key == b->want[k].key &&
+			    (a->want[i].mode != b->want[k].mode ||
+				a->want[i].mode == KEY_EXCLUSIVE))
+				return true;
+	return false;
+}
+
+static bool
+model_runs(const struct model *m, unsigned at)
+{
+	for (unsigned i = 0; i < at; i++)
+		if (in_the_way(&m->set[i], &m->set[at]))
+			return false;
+	return true;
+}
+
+static void
+random_set(struct key_set *set)
+{
+	unsigned n = (unsigned)rand() % (KEYS_MAX + 1);
+
+	set->n = 0;
+	for (unsigned i = 0; i < n; i++)
+		key_set_add(set, (uint64_t)(rand() % NKEYS),
+		    (enum key_mode)(rand() % 3));
+}
+
+static void
+check_all(const struct model *m)
+{
+	for (unsigned i = 0; i < m->n; i++)
+		assert_int_equal(m->req[i]->missing == 0, model_runs(m, i));
+	if (m->n > 0)
+		assert_int_equal(m->req[0]->missing, 0); /* no deadlock */
+}
+
+/* Gives up a random request, running or not; the list must name exactly
+ * those that run by that. */
+static void
+release_one(struct keys *k, struct model *m, struct key_req **free)
+{
+	unsigned at = (unsigned)rand() % m->n, before = 0, after = 0, n = 0;
+	struct key_req *gone = m->req[at], *ready;
+
+	for (unsigned i = 0; i < m->n; i++)
+		before += i != at && m->req[i]->missing == 0;
+	ready = keys_release(k, gone);
+	m->n--;
+	memmove(&m->set[at], &m->set[at + 1], (m->n - at) * sizeof(m->set[0]));
+	memmove(&m->req[at], &m->req[at + 1], (m->n - at) * sizeof(m->req[0]));
+	for (unsigned i = 0; i < m->n; i++)
+		after += m->req[i]->missing == 0;
+	for (; ready != NULL; ready = ready->next) {
+		assert_int_equal(ready->missing, 0);
+		n++;
+	}
+	assert_int_equal(after - before, n);
+	gone->next = *free;
+	*free = gone;
+}
+
+static void
+random_schedules(void **state)
+{
+	struct keys *k = keys_new(REQS);
+	struct key_req mem[REQS], *free = NULL;
+	struct model m = {.n = 0};
+	unsigned waited = 0;
+
+	(void)state;
+	srand(1);
+	for (unsigned i = 0; i < REQS; i++) {
+		mem[i].next = free;
+		free = &mem[i];
+	}
+	for (unsigned step = 0; step < STEPS; step++) {
+		if (m.n < REQS && (m.n == 0 || rand() % 2)) {
+			struct key_req *r = free;
+
+			free = r->next;
+			random_set(&m.set[m.n]);
+			m.req[m.n] = r;
+			m.n++;
+			waited += !keys_take(k, r, &m.set[m.n - 1]);
+		} else
+			release_one(k, &m, &free);
+		check_all(&m);
+	}
+	while (m.n > 0)
+		release_one(k, &m, &free);
+	assert_int_equal(keys_in_use(k), 0);
+	assert_true(waited > STEPS / 10);
+	keys_free(k);
+}
+
+static void
+stricter_mode_stays(void **state)
+{
+	struct key_set s = {0};
+
+	(void)state;
+	key_set_add(&s, 7, KEY_SHARED);
+	key_set_add(&s, 7, KEY_SHARED);
+	assert_int_equal(s.n, 1);
+	assert_int_equal(s.want[0].mode, KEY_SHARED);
+	key_set_add(&s, 7, KEY_EXCLUSIVE);
+	assert_int_equal(s.want[0].mode, KEY_EXCLUSIVE);
+	key_set_add(&s, 7, KEY_SHARED);
+	assert_int_equal(s.n, 1);
+	assert_int_equal(s.want[0].mode, KEY_EXCLUSIVE);
+}
+
+/* --- which calls are in each other's way */
+
+enum what {
+	WRITE_F,
+	WRITE_G,
+	TRUNCATE_F,
+	CHMOD_F,
+	CHMOD_DIR,
+	CREATE_A,
+	CREATE_B,
+	CREATE_A_TRUNC,
+	CREATE_B_TRUNC,
+	REMOVE_A,
+	RMDIR_B,
+	RENAME_A_B,
+	RENAME_OTHER,
+	LINK_F_A,
+	READ_F,
+	COMMIT_F,
+	NWHAT,
+};
+
+enum { DIR = 1, DIR2 = 2, F = 3, G = 4 };
+
+static void
+dirop(struct bytes *b, uint8_t dir, const char *name)
+{
+	put_fh(b, dir);
+	put_string(b, name);
+}
+
+static uint32_t
+build(struct bytes *b, enum what w)
+{
+	switch (w) {
+	case WRITE_F:
+	case WRITE_G:
+		put_fh(b, w == WRITE_F ? F : G);
+		put64(b, 0);
+		put32(b, 4);
+		put32(b, 0);
+		put_opaque(b, "data", 4);
+		return NFS3_WRITE;
+	case TRUNCATE_F:
+	case CHMOD_F:
+	case CHMOD_DIR:
+		put_fh(b, w == CHMOD_DIR ? DIR : F);
+		put_sattr(b, w == TRUNCATE_F ? 5 : -1);
+		put32(b, 0);
+		return NFS3_SETATTR;
+	case CREATE_A:
+	case CREATE_B:
+	case CREATE_A_TRUNC:
+	case CREATE_B_TRUNC:
+		dirop(b, DIR, w == CREATE_A || w == CREATE_A_TRUNC ? "a" : "b");
+		put32(b, 0);
+		put_sattr(b, w >= CREATE_A_TRUNC ? 0 : -1);
+		return NFS3_CREATE;
+	case REMOVE_A:
+		dirop(b, DIR, "a");
+		return NFS3_REMOVE;
+	case RMDIR_B:
+		dirop(b, DIR, "b");
+		return NFS3_RMDIR;
+	case RENAME_A_B:
+		dirop(b, DIR, "a");
+		dirop(b, DIR, "b");
+		return NFS3_RENAME;
+	case RENAME_OTHER:
+		dirop(b, DIR2, "a");
+		dirop(b, DIR2, "b");
+		return NFS3_RENAME;
+	case LINK_F_A:
+		put_fh(b, F);
+		dirop(b, DIR, "a");
+		return NFS3_LINK;
+	case READ_F:
+	case COMMIT_F:
+		put_fh(b, F);
+		put64(b, 0);
+		put32(b, 4);
+		return w == READ_F ? NFS3_READ : NFS3_COMMIT;
+	default:
+		fail();
+		return 0;
+	}
+}
+
+static void
+keys_of(struct key_set *set, enum what w, uint32_t volume)
+{
+	static const uint8_t secret[CALL_KEYS_SECRET] = "not a secret";
+	struct bytes b = {.len = 0};
+	uint32_t proc = build(&b, w);
+	struct nfs3_args args;
+
+	assert_int_equal(nfs3_args_parse(proc, cursor_make(b.p, b.len),
+			     (uint32_t)b.len, &args),
+	    0);
+	call_keys(set, secret, volume, proc, &args);
+}
+
+static void
+calls_in_the_way(void **state)
+{
+	/* Row: its calls; column: may it run together with that one? */
+	static const char *const together[NWHAT] = {
+	    /* WWTCCCCCCRRRRLRC */
+	    "yynyyyynnyyyyyyy", /* WRITE_F */
+	    "yyyyyyynnyyyyyyy", /* WRITE_G */
+	    "nynnyyyyyyyyynyy", /* TRUNCATE_F */
+	    "yynnyyyyyyyyynyy", /* CHMOD_F */
+	    "yyyynnnnnnnnynyy", /* CHMOD_DIR */
+	    "yyyynnynynnnynyy", /* CREATE_A */
+	    "yyyynynynynnyyyy", /* CREATE_B */
+	    "nnyynnynynnnynyy", /* CREATE_A_TRUNC */
+	    "nnyynynynynnyyyy", /* CREATE_B_TRUNC */
+	    "yyyynnynynnnynyy", /* REMOVE_A */
+	    "yyyynnnnnnnnynyy", /* RMDIR_B */
+	    "yyyynnnnnnnnynyy", /* RENAME_A_B */
+	    "yyyyyyyyyyyynyyy", /* RENAME_OTHER */
+	    "yynnnnynynnnynyy", /* LINK_F_A */
+	    "yyyyyyyyyyyyyyyy", /* READ_F */
+	    "yyyyyyyyyyyyyyyy", /* COMMIT_F */
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < NWHAT; i++)
+		for (unsigned k = 0; k < NWHAT; k++) {
+			struct key_set a, b, other;
+
+			keys_of(&a, i, 0);
+			keys_of(&b, k, 0);
+			keys_of(&other, k, 1);
+			if (in_the_way(&a, &b) != (together[i][k] == 'n'))
+				fail_msg("call %u with call %u", i, k);
+			assert_false(in_the_way(&a, &other));
+		}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(random_schedules),
+	    cmocka_unit_test(stricter_mode_stays),
+	    cmocka_unit_test(calls_in_the_way),
+	};
+
+	return cmocka_run_group_tests_name("keys", tests, NULL, NULL);
+}
