@@ -22,7 +22,7 @@ const char *const path_reason_names[PATH_NREASONS] = {
 /* Heartbeat loss: this many of the last LOSSY_WINDOW make a path lossy, none
  * of the last CLEAN_WINDOW end it. */
 enum { LOSSY_COUNT = 3, LOSSY_WINDOW = 20, CLEAN_WINDOW = 40 };
-enum { LOSSY_HOLD_MS = 5000, LOSSY_HOLD_MAX_MS = 120000 };
+enum { LOSSY_HOLD_MS = 5000 };
 
 void
 path_init(struct path *p, const struct path_config *cfg, bool exists)
@@ -83,10 +83,12 @@ go_down(struct path *p, const struct path_config *cfg, enum path_reason why,
 		return false;
 	}
 	p->downs++;
-	p->flaps++;
-	for (uint32_t i = 1; i < p->flaps && hold < cfg->hold_max_ms; i++)
+	for (uint32_t i = 0; i < p->flaps && hold < cfg->hold_max_ms; i++)
 		hold *= 2;
-	if (hold > cfg->hold_max_ms)
+	/* Those past the longest hold-down need not be forgiven one by one. */
+	if (hold < cfg->hold_max_ms && p->flaps < PATH_TIMES_MAX)
+		p->flaps++;
+	else
 		hold = cfg->hold_max_ms;
 	p->hold_ms = (uint32_t)hold;
 	return true;
@@ -123,13 +125,14 @@ mark_lossy(struct path *p, uint64_t now_ms)
 
 	if (!p->lossy) {
 		p->lossy = true;
-		p->lossy_times++;
+		if (p->lossy_times < PATH_TIMES_MAX)
+			p->lossy_times++;
 	}
-	for (uint32_t i = 1; i < p->lossy_times && hold < LOSSY_HOLD_MAX_MS;
+	for (uint32_t i = 1; i < p->lossy_times && hold < PATH_LOSSY_MAX_MS;
 	     i++)
 		hold *= 2;
 	p->lossy_until_ms = now_ms +
-	    (hold < LOSSY_HOLD_MAX_MS ? hold : LOSSY_HOLD_MAX_MS);
+	    (hold < PATH_LOSSY_MAX_MS ? hold : PATH_LOSSY_MAX_MS);
 }
 
 static void
@@ -273,6 +276,11 @@ path_tick(struct path *p, const struct path_config *cfg, uint64_t now_ms)
 	if (p->lossy && now_ms >= p->lossy_until_ms &&
 	    lost_of(p, CLEAN_WINDOW) == 0)
 		p->lossy = false;
+	if (!p->lossy && p->lossy_times > 0 &&
+	    now_ms >= p->lossy_until_ms + cfg->calm_ms) {
+		p->lossy_times--;
+		p->lossy_until_ms = now_ms;
+	}
 	if (p->state == PATH_DOWN)
 		return false;
 	if (p->flaps > 0 && now_ms >= p->hold_until_ms &&

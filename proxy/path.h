@@ -60,6 +60,8 @@ struct path_config {
 };
 
 #define PATH_LOSS_SLOTS 64u
+#define PATH_LOSSY_MAX_MS 120000u /* lossy for at most this long at a time */
+#define PATH_TIMES_MAX 32u	  /* flaps, and times lossy, that count */
 
 struct path {
 	bool exists;		/* the server has an address there */
@@ -83,7 +85,7 @@ struct path {
 	uint64_t loss_bits;	/* one a heartbeat slot, newest lowest; 1 lost */
 	unsigned loss_slots;	/* how many of them count, <= 64 */
 	bool lossy;
-	uint64_t lossy_until_ms;
+	uint64_t lossy_until_ms; /* or when one time of it was forgiven */
 	uint32_t lossy_times;
 
 	uint32_t flaps;		/* faults that still count */

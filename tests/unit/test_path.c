@@ -252,6 +252,12 @@ damping_doubles_to_its_bound(void **state)
 	}
 	b.now += cfg.hold_max_ms;
 	assert_false(path_held(&b.p, b.now));
+	/* However long it flapped, some minutes of calm are enough. */
+	for (unsigned i = 0; i < 100000; i++)
+		flap(&b);
+	assert_true(runs(&b, (struct weather){.heartbeats = true},
+	    cfg.hold_max_ms + 8 * cfg.calm_ms));
+	assert_int_equal(flap(&b), cfg.hold_ms);
 }
 
 static void
@@ -308,6 +314,10 @@ loss_marks_and_calm_clears(void **state)
 	assert_true(b.p.lossy);
 	lose(&b, 0, 100);
 	assert_false(b.p.lossy);
+	/* Which is forgotten after a while, too. */
+	assert_int_equal(b.p.lossy_times, 2);
+	lose(&b, 0, 2 * cfg.calm_ms / 50 + 10);
+	assert_int_equal(b.p.lossy_times, 0);
 }
 
 static void
