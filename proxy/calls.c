@@ -15,8 +15,8 @@ bucket(struct px *px, const struct kconn *k, uint32_t xid)
 	return &px->hash[(h >> 32) & px->hash_mask];
 }
 
-static struct call *
-find(struct px *px, const struct kconn *k, uint32_t xid)
+struct call *
+px_call_find(struct px *px, const struct kconn *k, uint32_t xid)
 {
 	struct call *c = *bucket(px, k, xid);
 
@@ -103,7 +103,7 @@ enum px_took
 px_call(struct px *px, struct kconn *k, const struct call_info *info,
     struct rec *rec, uint64_t now_ms)
 {
-	struct call *c = find(px, k, info->id.xid);
+	struct call *c = px_call_find(px, k, info->id.xid);
 
 	if (c != NULL) {
 		if (!call_id_equal(&c->id, &info->id))
@@ -282,7 +282,7 @@ px_reply(struct px *px, struct uconn *u, uint32_t xid, struct px_answered *out,
     uint64_t now_ms)
 {
 	struct kconn *k = u->kconn;
-	struct call *c = find(px, k, xid);
+	struct call *c = px_call_find(px, k, xid);
 
 	px_heard(px, u, now_ms);
 	u->retry_ms = px->cfg.retry_ms;

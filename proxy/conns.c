@@ -242,6 +242,16 @@ px_probe_answered(struct px *px, uint32_t path, uint32_t rtt_us,
 	path_probe_answered(&px->path[path], rtt_us, now_ms);
 }
 
+/* At most to max: an agent's word does not cover what is sent later. */
+static void
+raise_floor(struct uconn *u, uint64_t floor, uint64_t max)
+{
+	if (floor > max)
+		floor = max;
+	if (floor > u->floor)
+		u->floor = floor;
+}
+
 void
 px_uconn_ready(struct px *px, struct uconn *u, uint64_t boot, uint64_t floor,
     uint64_t now_ms)
@@ -257,8 +267,7 @@ px_uconn_ready(struct px *px, struct uconn *u, uint64_t boot, uint64_t floor,
 		return;
 	u->state = UCONN_READY;
 	u->heard_ms = now_ms;
-	if (floor > u->floor)
-		u->floor = floor;
+	raise_floor(u, floor, u->generation - 1);
 	path_heard(&px->path[px_owner_path(px, k, u->network)], now_ms);
 	px_pump(px, k, now_ms);
 }
@@ -267,12 +276,10 @@ void
 px_uconn_fenced(struct px *px, struct uconn *u, uint64_t floor,
     uint64_t now_ms)
 {
-	enum { ROOM = 1 << 30 };
-
 	px_conn_drop(px, u, false, now_ms);
 	/* No generation follows the highest floor: the agent believes that
 	 * the kernel connection is over. */
-	if (floor < UINT64_MAX - ROOM) {
+	if (floor < PX_GENERATION_MAX / 2) {
 		if (floor > px->generations)
 			px->generations = floor;
 		if (floor > u->floor)
@@ -408,8 +415,7 @@ px_fence_done(struct px *px, uint32_t path, uint32_t volume,
 	}
 	u = &k->u[network];
 	u->fencing = false;
-	if (floor != UINT64_MAX && floor > u->floor)
-		u->floor = floor;
+	raise_floor(u, floor, u->generation);
 	px_explain(px, PX_EV_FENCED, volume, path, now_ms,
 	    "volume %s: connections over network %s up to generation %llu "
 	    "are fenced, %u calls held",

@@ -223,8 +223,7 @@ px_kconn_find(struct px *px, uint64_t id)
 }
 
 struct kconn *
-px_kconn_open(struct px *px, uint32_t volume, uint64_t id, void *user,
-    uint64_t now_ms)
+px_kconn_new(struct px *px, uint32_t volume, uint64_t id)
 {
 	struct kconn *k;
 
@@ -234,7 +233,6 @@ px_kconn_open(struct px *px, uint32_t volume, uint64_t id, void *user,
 		return NULL;
 	k->id = id;
 	k->volume = volume;
-	k->user = user;
 	k->replay_limit = px->cfg.replay_calls;
 	for (uint32_t n = 0; n < px->cfg.nnetworks; n++) {
 		k->u[n].kconn = k;
@@ -244,6 +242,18 @@ px_kconn_open(struct px *px, uint32_t volume, uint64_t id, void *user,
 	k->next = px->kconns;
 	px->kconns = k;
 	px->nkconns++;
+	return k;
+}
+
+struct kconn *
+px_kconn_open(struct px *px, uint32_t volume, uint64_t id, void *user,
+    uint64_t now_ms)
+{
+	struct kconn *k = px_kconn_new(px, volume, id);
+
+	if (k == NULL)
+		return NULL;
+	k->user = user;
 	px_conns_maintain(px, k, now_ms);
 	return k;
 }

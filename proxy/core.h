@@ -328,7 +328,12 @@ void px_each_call(struct px *px, struct kconn *k,
 /*
  * Writes the whole state (kernel connections, calls with their bytes,
  * floors, paths) into a buffer of its own, and makes a core of it again
- * (state.c). -1: no memory; NULL: the bytes are no state of this version.
+ * (state.c). All actions must have been taken. The loaded core's objects
+ * have no user: the shell finds them by kernel connection and network, and
+ * reports as lost what it cannot carry over.
+ * -1 and NULL set errno: EINVAL the bytes are no state of this version and
+ * configuration, ENOSPC pool or limits are too small, ENOTSUP a call's bytes
+ * are in a pipe, ENOMEM.
  */
 int px_save(struct px *px, uint8_t **out, size_t *len);
 struct px *px_load(const struct px_config *cfg, struct rec_pool *pool,

@@ -8,6 +8,10 @@
 
 #include "core.h"
 
+/* Higher ones an agent cannot make us use: there is always a next one. */
+#define PX_GENERATION_MAX (UINT64_MAX / 2)
+#define PX_RULES	  5u /* of the comparator of paths */
+
 struct px {
 	struct px_config cfg;
 	uint32_t npaths;
@@ -42,6 +46,8 @@ void px_list_add(struct px_list *l, struct call *c);
 void px_list_insert(struct px_list *l, struct call *c); /* by order */
 void px_list_remove(struct px_list *l, struct call *c);
 struct kconn *px_kconn_find(struct px *px, uint64_t id);
+/* In front of the others; NULL: too many. */
+struct kconn *px_kconn_new(struct px *px, uint32_t volume, uint64_t id);
 
 static inline uint32_t
 px_owner_path(const struct px *px, const struct kconn *k, uint32_t network)
@@ -68,6 +74,7 @@ void px_pump_server(struct px *px, uint32_t server, uint64_t now_ms);
 /* Takes back what was sent over a connection that ended. */
 void px_calls_hold(struct px *px, struct uconn *u, uint64_t now_ms);
 void px_calls_drop(struct px *px, struct kconn *k);
+struct call *px_call_find(struct px *px, const struct kconn *k, uint32_t xid);
 /* Puts a call where lookups find it (state.c needs it too). */
 struct call *px_call_new(struct px *px, struct kconn *k,
     const struct call_id *id);
@@ -88,5 +95,8 @@ void px_control_maintain(struct px *px, uint32_t path, uint64_t now_ms);
 bool px_fence_wanted(struct px *px, struct call *c, uint64_t now_ms);
 void px_fence_retired(struct px *px, struct kconn *k);
 void px_retired_release(struct px *px, struct kconn *k, uint64_t now_ms);
+
+/* state.c: the last 16 bytes of a state, over those before them. */
+void px_state_seal(const uint8_t *buf, size_t len, uint8_t seal[16]);
 
 #endif

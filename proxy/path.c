@@ -169,7 +169,8 @@ path_heartbeat(struct path *p, const struct path_config *cfg, uint64_t boot,
 	p->heartbeat_seq = seq;
 	p->heartbeat_ms = now_ms;
 	p->heartbeats++;
-	if (interval_ms > 0 && multiplier > 0) {
+	if (interval_ms > 0 && interval_ms <= PATH_INTERVAL_MAX &&
+	    multiplier > 0 && multiplier <= PATH_MULTIPLIER_MAX) {
 		p->interval_ms = interval_ms;
 		p->multiplier = multiplier;
 	}

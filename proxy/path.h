@@ -60,6 +60,8 @@ struct path_config {
 };
 
 #define PATH_LOSS_SLOTS 64u
+#define PATH_INTERVAL_MAX 60000u /* of heartbeats, in ms */
+#define PATH_MULTIPLIER_MAX 255u
 #define PATH_LOSSY_MAX_MS 120000u /* lossy for at most this long at a time */
 #define PATH_TIMES_MAX 32u	  /* flaps, and times lossy, that count */
 

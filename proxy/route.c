@@ -9,7 +9,7 @@
 #include "core_int.h"
 
 /* The comparator's rules; the first that tells two paths apart decides. */
-static const char *const rule_names[] = {
+static const char *const rule_names[PX_RULES] = {
     "no other path",
     "rule 1: up before down",
     "rule 2: without loss before lossy",
@@ -21,7 +21,7 @@ enum { RULE_ONLY, RULE_UP, RULE_CLEAN, RULE_SETTLED, RULE_ORDER };
 const char *
 px_rule_name(unsigned rule)
 {
-	assert(rule <= RULE_ORDER);
+	assert(rule < PX_RULES);
 	return rule_names[rule];
 }
 
