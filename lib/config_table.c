@@ -103,7 +103,7 @@ const struct conf_field conf_fields[] = {
 	DETECTOR(user, CONF_NAME, 0, 0, "hanfs"),
 	DETECTOR(verify_per_second, CONF_NUMBER, 10, 100000, "2000"),
 
-	AGENT(user, CONF_NAME, 0, 0, "hanfs"),
+	AGENT(user, CONF_NAME, 0, 0, "root"),
 	AGENT(key, CONF_PATH, 0, 0, "/etc/hanfs/SERVER.key"),
 	AGENT(heartbeat_interval_ms, CONF_NUMBER, 5, 60000, "50"),
 	AGENT(multiplier, CONF_NUMBER, 1, 100, "3"),
@@ -113,6 +113,8 @@ const struct conf_field conf_fields[] = {
 	AGENT(clients_max, CONF_NUMBER, 1, 65536, "1024"),
 	AGENT(calls_per_client, CONF_NUMBER, 64, 1048576, "4096"),
 	AGENT(reply_memory, CONF_SIZE, 1 * M, 64 * G, "64M"),
+	AGENT(idle_s, CONF_NUMBER, 1, 86400, "900"),
+	AGENT(test_no_replay_table, CONF_BOOL, 0, 0, "false"),
 };
 /* clang-format on */
 const unsigned conf_nfields = sizeof(conf_fields) / sizeof(conf_fields[0]);

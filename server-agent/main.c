@@ -179,10 +179,14 @@ make_relay(struct agent *a)
 	    .orphan_ms = 600000,
 	    .retain_ms = ca->retain_s * 1000,
 	    .plain_ms = 120000,
-	    .kconn_idle_ms = 15 * 60 * 1000,
+	    .kconn_idle_ms = (uint32_t)ca->idle_s * 1000,
 	    .backoff_ms = 100,
+	    .no_replay_table = ca->test_no_replay_table,
 	    .note = note};
 
+	if (rc.no_replay_table)
+		log_warn("test_no_replay_table is set: calls that are sent "
+			 "again RUN AGAIN; data will be damaged by it");
 	randombytes_buf(rc.secret, sizeof(rc.secret));
 	a->relay = relay_new(&rc);
 	if (a->relay == NULL)

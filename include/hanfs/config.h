@@ -123,6 +123,8 @@ struct config_agent {
 	uint64_t clients_max;
 	uint64_t calls_per_client; /* in progress or finished, not acked */
 	uint64_t reply_memory;     /* bytes of replies kept */
+	uint64_t idle_s; /* a kernel connection without networks is kept */
+	bool test_no_replay_table; /* replays run again: for tests */
 };
 
 struct config {
