@@ -10,6 +10,9 @@ import time
 
 NETWORKS = {"neta": "10.81.1", "netb": "10.82.1"}
 DEADLINE = 5
+# A sanitized build's search for leaks needs /proc, which is out of reach in
+# an empty root.
+os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
 
 
 class Failed(Exception):
