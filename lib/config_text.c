@@ -322,8 +322,7 @@ read_file(int dir_fd, const char *path, struct conf_errors *errors)
 		conf_error(
 		    errors, 0, "is no text of at most %d KiB", FILE_MAX / 1024);
 	else
-		strcpy(
-		    text + len, END_TEXT + (len > 0 && text[len - 1] == '\n'));
+		strcpy(text + len, &END_TEXT[len > 0 && text[len - 1] == '\n']);
 done:
 	if (fd >= 0)
 		close(fd);
