@@ -17,7 +17,7 @@ import bed
 import faults
 import programs
 
-SETTLE_S = 0.010  # replies on their way when a fault strikes have arrived
+SETTLE_S = 0.005  # from the end of a fault's command until it is in force
 OWNER = bed.VOLUMES["home"]["owner"]
 
 
@@ -31,7 +31,6 @@ class Watch(threading.Thread):
         self.samples = []  # (when, {network: bytes sent})
         self.rss_kib = 0
         self.client = lab.need("c1")
-        self.proxy = programs.outer_pid(lab, "c1", "hanfs-proxy")
 
     def run(self):
         while not self.over.wait(self.step):
@@ -49,11 +48,14 @@ class Watch(threading.Thread):
         return out
 
     def memory(self):
+        """The proxy's resident memory, KiB; 0 while there is none."""
+        pid = programs.inner_pid(self.lab, "c1", "hanfs-proxy")
         try:
-            status = Path(f"/proc/{self.proxy}/status").read_text()
+            status = Path(f"/proc/{self.client}/root/proc/{pid}/status")
+            rss = status.read_text().partition("VmRSS:")[2].split()
         except OSError:
             return 0
-        return int(status.partition("VmRSS:")[2].split()[0])
+        return int(rss[0]) if rss else 0
 
     def between(self, begin, end):
         """Bytes sent on each network in an interval."""

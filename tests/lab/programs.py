@@ -122,8 +122,11 @@ def write_config(lab, extra):
         "agent": ['key = "/etc/hanfs/server.key"'],
     }
     for section, lines in defaults.items():
-        text += [f"{section} {{",
-                 *(f"\t{x}" for x in lines + extra.get(section, [])), "}"]
+        more = extra.get(section, [])
+        names = {x.partition("=")[0].strip() for x in more}
+        lines = [x for x in lines if x.partition("=")[0].strip() not in
+                 names] + more
+        text += [f"{section} {{", *(f"\t{x}" for x in lines), "}"]
     lab.put("hanfs.conf", "\n".join(text))
 
 

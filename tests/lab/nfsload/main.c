@@ -350,9 +350,8 @@ static const struct option options[] = {{"port", 1, NULL, 'p'},
     {"json", 1, NULL, 'o'}, {"writes-1m", 1, NULL, 'W'},
     {"drain", 1, NULL, 'D'}, {"reconnect", 0, NULL, 'R'},
     {"cross-renames", 0, NULL, 'X'}, {"io-max", 1, NULL, 'I'},
-    {"timeo", 1, NULL, 'T'}, {"ticks", 0, NULL, 'K'},
-    {"records", 1, NULL, 'C'}, {"dump", 1, NULL, 'U'},
-    {"compare", 1, NULL, 'V'}, {NULL, 0, NULL, 0}};
+    {"timeo", 1, NULL, 'T'}, {"ticks", 0, NULL, 'K'}, {"records", 1, NULL, 'C'},
+    {"dump", 1, NULL, 'U'}, {"compare", 1, NULL, 'V'}, {NULL, 0, NULL, 0}};
 
 /* clang-format off */
 static void

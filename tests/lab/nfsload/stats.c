@@ -3,9 +3,11 @@
  * the violations, and a few counters.
  *
  * A mark is a moment (a fault), and a later one at which the fault is sure
- * to be in force and the replies that were on their way have arrived.  Of the
- * calls that were outstanding at the later one:
- *   first_ms  from the first moment until one of them was answered;
+ * to be in force.  Of the calls that were outstanding at the later one:
+ *   first_ms  from the first moment until one of them was answered; replies
+ *	       that were on their way already do not count, but the first
+ *	       after PAUSE_S without any (if there was no such pause, none
+ *	       was on its way);
  *   all_ms    until all of them were;
  * and of everything until the next mark:
  *   stall_ms  the longest a call took;
@@ -19,6 +21,8 @@
 #include "nfsload.h"
 
 enum { MARKS_MAX = 64, KEPT_MAX = 100, COUNTERS_MAX = 16 };
+
+static const double PAUSE_S = 0.020;
 
 struct record {
 	double queued, sent, done;
@@ -213,6 +217,20 @@ longest_gap(const double *v, size_t n, double at)
 	return gap;
 }
 
+/* The first reply after a pause, else the very first. */
+static double
+first_after_pause(const double *v, size_t n, double sure)
+{
+	double before = sure;
+
+	for (size_t i = 0; i < n; i++) {
+		if (v[i] - before >= PAUSE_S)
+			return v[i];
+		before = v[i];
+	}
+	return n > 0 ? v[0] : sure;
+}
+
 /* Of everything in (from, to]: the longest call and the longest silence. */
 static void
 stall_between(double from, double to, double *stall, double *gap)
@@ -252,8 +270,8 @@ print_mark(FILE *f, int i, double ended)
 	    ", \"lost\": %zu, \"first_ms\": %.3f, \"all_ms\": %.3f"
 	    ", \"stall_ms\": %.3f, \"gap_ms\": %.3f}",
 	    i ? ",\n  " : "", marks[i].name, at, n + lost, lost,
-	    n ? (v[0] - at) * 1e3 : 0, n ? (v[n - 1] - at) * 1e3 : 0,
-	    stall * 1e3, gap * 1e3);
+	    (first_after_pause(v, n, marks[i].sure) - at) * 1e3,
+	    n ? (v[n - 1] - at) * 1e3 : 0, stall * 1e3, gap * 1e3);
 	free(v);
 }
 
