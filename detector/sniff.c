@@ -10,7 +10,7 @@
 
 /* A heartbeat (1,400), UDP, IPv6, Ethernet and a tag, with room to spare. */
 #define SNAPLEN     1600
-#define BUFFER_SIZE (512 * 1024)
+#define BUFFER_SIZE (1024 * 1024)
 
 struct sniff {
 	pcap_t *pcap;

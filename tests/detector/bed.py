@@ -130,14 +130,14 @@ class Bed:
     def enter_server(self):
         return ["nsenter", "-t", str(self.holder.pid), "-n"]
 
-    def add_interface(self, name):
+    def add_interface(self, name, net=None, form="{net}.{host}/24"):
         run("ip", "link", "add", name, "type", "veth", "peer", "name", name,
             "netns", str(self.holder.pid))
-        net = NETWORKS[name]
-        run("ip", "addr", "add", f"{net}.21/24", "dev", name)
-        run("ip", "link", "set", name, "up")
-        self.on_server("ip", "addr", "add", f"{net}.11/24", "dev", name)
-        self.on_server("ip", "link", "set", name, "up")
+        net = net or NETWORKS[name]
+        for host, on in ((21, run), (11, self.on_server)):
+            on("ip", "link", "set", name, "up")
+            on("ip", "addr", "add", form.format(net=net, host=host),
+               "dev", name, *(["nodad"] if ":" in net else []))
 
     # files
 
@@ -150,7 +150,8 @@ class Bed:
         with open(self.path(server + ".pub"), "w") as f:
             f.write(key)
 
-    def write_config(self, key_of_s1="s1", interval_ms=50, extra=""):
+    def write_config(self, key_of_s1="s1", interval_ms=50, extra="",
+                     addresses='"10.81.1.11", "10.82.1.11"'):
         """As an editor does: a new file takes the old one's place."""
         def pub(server):
             with open(self.path(server + ".pub")) as f:
@@ -161,7 +162,7 @@ network "B" {{ prefix = {{"10.82.1.0/24"}} }}
 server "s1" {{
 	id = 1
 	public_key = "{pub(key_of_s1)}"
-	addresses = {{"10.81.1.11", "10.82.1.11"}}
+	addresses = {{{addresses}}}
 }}
 server "s2" {{
 	id = 2

@@ -116,6 +116,25 @@ def refuses_foreign_subscribers(bed):
         raise Failed("it could")
 
 
+def hears_ipv6(bed):
+    """a network of IPv6 is heard, with and without libpcap"""
+    bed.add_interface("netc", "fd00:83", "{net}::{host}/64")
+    try:
+        bed.write_config(
+            extra='network "C" { prefix = {"fd00:83::/64"} }',
+            addresses='"10.81.1.11", "fd00:83::11"')
+        s = bed.sender()
+        for how in ([], ["--udp"]):
+            d = bed.detector("--print", "-v", *how)
+            d.wait_line(r" netc C s1 boot \d+ seq")
+            d.wait_line(r" neta A s1 boot \d+ seq")
+        s.tell("subscribe fd00:83::21 9077 5000")
+        d.wait_line(r" netc dropped: duplicate, from \[fd00:83::11\]:")
+    finally:
+        bed.write_config()
+        run("ip", "link", "del", "netc")
+
+
 def interface_comes_back(bed):
     """an interface removed and added again is heard again"""
     s, d = bed.both()
@@ -364,7 +383,7 @@ def refusals(bed):
 ALL = [
     prints_both_networks, keeps_one_capability, udp_keeps_none,
     change_is_told_at_once, unicast_counts, refuses_foreign_subscribers,
-    interface_comes_back, address_comes_back, reload_changes_keys,
+    hears_ipv6, interface_comes_back, address_comes_back, reload_changes_keys,
     bad_reload_changes_nothing, restart_raises_boot,
     hung_main_loop_is_silent, thread_is_realtime, replay_is_dropped,
     reports, carrier_is_reported, shows, second_instance, refusals,
