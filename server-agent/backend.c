@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "hanfs/log.h"
@@ -25,6 +26,28 @@ _Static_assert(sizeof(struct hanfs_addr) <= RELAY_PEER_MAX,
     "the core carries the client's address for us");
 
 /* --- the socket */
+
+/*
+ * Nothing leaves the host here, and nothing congests: a congestion control
+ * that paces (the system's default may be BBR) would only wait for timers.
+ * Ours by a socket option; the backend's by its namespace's default.
+ */
+static void
+calm_namespace(const struct agent *a, int ns)
+{
+	static const char path[] = "/proc/sys/net/ipv4/tcp_congestion_control";
+	struct stat there, here;
+	int fd;
+
+	if (fstat(ns, &there) == -1 || fstat(a->own_netns, &here) == -1 ||
+	    there.st_ino == here.st_ino)
+		return;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd == -1 || write(fd, "reno", 4) == -1)
+		log_debug("%s: %s", path, strerror(errno));
+	if (fd != -1)
+		close(fd);
+}
 
 /* A socket of the namespace; whoever made it, it stays there. */
 static int
@@ -50,6 +73,7 @@ socket_in(
 		    family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		if (fd == -1)
 			snprintf(why, size, "socket: %s", strerror(errno));
+		calm_namespace(a, ns);
 		/* Not to come back would be to talk to the wrong network. */
 		if (setns(a->own_netns, CLONE_NEWNET) == -1)
 			fatal("cannot return to the host's network "
@@ -98,6 +122,7 @@ connect_to(struct agent *a, struct agent_volume *v, enum relay_program prog,
 	if (fd == -1)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
 	/* No client of one family can be shown to a server of the other. */
 	if (from.family != to.family) {
 		memset(&from, 0, sizeof(from));
