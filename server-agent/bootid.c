@@ -42,10 +42,9 @@ read_number(int dir_fd, uint64_t *number)
 	}
 	close(fd);
 	text[n] = '\0';
-	errno = 0;
 	*number = strtoull(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || strcmp(end, "\n") != 0 ||
-	    errno != 0 || *number == 0 || *number >= UINT64_MAX - 1) {
+	    *number == 0 || *number >= UINT64_MAX - 1) {
 		errno = EBADMSG;
 		return -1;
 	}

@@ -93,6 +93,7 @@ static void
 test_cannot_write(void **state)
 {
 	struct rlimit old, none;
+	char temp[80];
 
 	(void)state;
 	put("41\n");
@@ -104,6 +105,8 @@ test_cannot_write(void **state)
 	assert_int_equal(bootid_raise(dir, 5, error), 0);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_non_null(strstr(error, "cannot write"));
+	(void)snprintf(temp, sizeof(temp), "%s.new", path);
+	assert_int_equal(access(temp, F_OK), -1);
 	assert_int_equal(bootid_raise(dir, 5, error), 42);
 }
 
