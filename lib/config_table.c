@@ -103,7 +103,7 @@ const struct conf_field conf_fields[] = {
 	DETECTOR(user, CONF_NAME, 0, 0, "hanfs"),
 	DETECTOR(verify_per_second, CONF_NUMBER, 10, 100000, "2000"),
 
-	AGENT(user, CONF_NAME, 0, 0, "hanfs"),
+	AGENT(user, CONF_NAME, 0, 0, "root"),
 	AGENT(key, CONF_PATH, 0, 0, "/etc/hanfs/SERVER.key"),
 	AGENT(heartbeat_interval_ms, CONF_NUMBER, 5, 60000, "50"),
 	AGENT(multiplier, CONF_NUMBER, 1, 100, "3"),
