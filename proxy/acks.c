@@ -49,6 +49,15 @@ ack_conn(struct proxy *p, struct kernel_conn *kc)
 	}
 }
 
+/* The last ACK for a connection that ends. Without it the agent keeps its
+ * replies until they expire, and they count against the client's quota. */
+void
+kernel_acks_last(struct kernel_conn *kc)
+{
+	if (kc->taken_n > 0)
+		ack_conn(kc->w.p, kc);
+}
+
 void
 kernel_acks(struct proxy *p)
 {

@@ -315,6 +315,7 @@ conn_free(struct kernel_conn *kc)
 
 	log_info("volume %s: connection %llu ended",
 	    proxy_volume_name(p, kc->volume), (unsigned long long)kc->id);
+	kernel_acks_last(kc);
 	rec_unref(kc->stalled);
 	wire_close(&kc->w, false);
 	kc->k->user = NULL;
