@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hanfs/clock.h"
 #include "hanfs/log.h"
 
 #define LINE_MAX_LEN 1000
@@ -69,6 +70,7 @@ static size_t
 format_head(char *line, size_t size, enum log_level level)
 {
 	char stamp[32] = "";
+	uint64_t now_ms;
 	time_t now;
 	struct tm tm;
 	int n;
@@ -76,10 +78,12 @@ format_head(char *line, size_t size, enum log_level level)
 	if (log_to_journal) {
 		n = snprintf(line, size, "<%d>", (int)level);
 	} else {
-		now = time(NULL);
+		now_ms = clock_wall_ms();
+		now = (time_t)(now_ms / 1000);
 		if (localtime_r(&now, &tm) != NULL)
-			strftime(stamp, sizeof(stamp), "%H:%M:%S ", &tm);
-		n = snprintf(line, size, "%s%.40s%s%s: ", stamp,
+			strftime(stamp, sizeof(stamp), "%H:%M:%S", &tm);
+		n = snprintf(line, size, "%s.%03u %.40s%s%s: ", stamp,
+		    (unsigned)(now_ms % 1000),
 		    log_ident != NULL ? log_ident : "",
 		    log_ident != NULL ? " " : "", log_level_name(level));
 	}

@@ -153,6 +153,7 @@ agent_boot(struct px *px, uint32_t server, uint64_t boot, uint64_t attempt,
 	if (old != 0 && attempt <= px->boot_learned[server])
 		return false;
 	px->boot[server] = boot;
+	px->announced_gen[server] = 0;
 	px->boot_learned[server] = px->generations;
 	if (old == 0)
 		return true;

@@ -299,6 +299,13 @@ void px_heartbeat(struct px *px, uint32_t server, uint32_t network,
 /* Has the agent itself confirmed this boot of it? Heartbeats of another one
  * are recorded ones, or too new to be believed: they are no evidence. */
 bool px_boot_known(const struct px *px, uint32_t server, uint64_t boot);
+/*
+ * A server's heartbeat named these networks (bit n: index n) as the ones on
+ * which it can be reached. One that is no longer among them is down.
+ * table_gen grows with each change: what an older one says is past.
+ */
+void px_announced(struct px *px, uint32_t server, uint32_t table_gen,
+    uint32_t networks, uint64_t now_ms);
 void px_retransmits(struct px *px, uint32_t path, uint32_t retrans,
     uint32_t sent, uint64_t now_ms);
 /* A heartbeat, or an agent, says who serves a volume. */

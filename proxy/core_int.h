@@ -18,6 +18,8 @@ struct px {
 	struct path path[PX_PATHS];
 	struct control control[PX_PATHS];
 	bool lossy[PX_PATHS];		/* as last explained */
+	uint32_t announced[PX_SERVERS];	/* networks, bit n: index n */
+	uint32_t announced_gen[PX_SERVERS];
 	uint64_t boot[PX_SERVERS];	/* of the agent; 0: unknown */
 	uint64_t boot_learned[PX_SERVERS]; /* attempts begun before that */
 	struct px_volume volume[PX_VOLUMES];

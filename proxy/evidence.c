@@ -139,6 +139,21 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 	proxy_settle(ev->p);
 }
 
+/* The networks on which a volume's server says it can be reached. */
+static uint32_t
+networks_of(const struct proxy *p, const struct hb_volume *v)
+{
+	uint32_t set = 0;
+
+	for (unsigned i = 0; i < v->naddrs; i++) {
+		int n = config_find_network_id(p->cfg, v->addrs[i].network);
+
+		if (n != -1)
+			set |= 1u << n;
+	}
+	return set;
+}
+
 static void
 take_heartbeat(struct evidence *ev, const struct report *r)
 {
@@ -152,11 +167,15 @@ take_heartbeat(struct evidence *ev, const struct report *r)
 		return;
 	px_heartbeat(p->px, (uint32_t)server, (uint32_t)network, h->boot,
 	    h->sequence, h->interval_ms, h->multiplier, now);
+	if (!px_boot_known(p->px, (uint32_t)server, h->boot))
+		return;
+	if (h->nvolumes > 0)
+		px_announced(p->px, (uint32_t)server, h->table_gen,
+		    networks_of(p, &h->volumes[0]), now);
 	for (uint32_t i = 0; i < h->nvolumes; i++) {
 		int v = config_find_volume_id(p->cfg, h->volumes[i].id);
 
-		if (v != -1 && h->volumes[i].state == HB_SERVING &&
-		    px_boot_known(p->px, (uint32_t)server, h->boot))
+		if (v != -1 && h->volumes[i].state == HB_SERVING)
 			px_owner(p->px, (uint32_t)v, (uint32_t)server,
 			    h->volumes[i].epoch, now);
 	}

@@ -12,6 +12,7 @@ const char *const path_reason_names[PATH_NREASONS] = {
     [PATH_NEW] = "no answer yet",
     [PATH_CARRIER] = "interface without carrier",
     [PATH_NO_ADDRESS] = "interface or address gone",
+    [PATH_WITHDRAWN] = "the server's interface has no carrier",
     [PATH_ADDRESS] = "address changed",
     [PATH_SILENT] = "nothing heard, probe not acknowledged",
     [PATH_ONE_WAY] = "heard, but probe not acknowledged",
@@ -175,6 +176,14 @@ path_heartbeat(struct path *p, const struct path_config *cfg, uint64_t boot,
 		p->multiplier = multiplier;
 	}
 	path_heard(p, now_ms);
+}
+
+bool
+path_withdrawn(struct path *p, const struct path_config *cfg, uint64_t now_ms)
+{
+	if (p->state == PATH_DOWN)
+		return false;
+	return go_down(p, cfg, PATH_WITHDRAWN, now_ms);
 }
 
 void

@@ -13,6 +13,7 @@
  *   probe      a NULL call on the path's control connection, sent when the
  *              path has been silent for half the time it may be, or when a
  *              call is outstanding for too long
+ *   withdrawn  the server says that its own interface has no carrier
  *   loss       gaps in the heartbeats' sequence, TCP retransmissions
  *
  *   state     | goes to | when
@@ -38,6 +39,7 @@ enum path_reason {
 	PATH_NEW,	   /* never used yet */
 	PATH_CARRIER,	   /* our interface has no carrier, or is down */
 	PATH_NO_ADDRESS,   /* our interface or its address is gone */
+	PATH_WITHDRAWN,	   /* the server says its interface is down */
 	PATH_ADDRESS,	   /* our address changed: connections start anew */
 	PATH_SILENT,	   /* nothing heard, probe unacknowledged */
 	PATH_ONE_WAY,	   /* heard, but what we send is not acknowledged */
@@ -105,6 +107,9 @@ bool path_interface(struct path *p, const struct path_config *cfg, bool up,
     enum path_reason why, uint64_t now_ms);
 void path_heartbeat(struct path *p, const struct path_config *cfg,
     uint64_t boot, uint64_t seq, uint32_t interval_ms, uint32_t multiplier,
+    uint64_t now_ms);
+/* The server said, over another path, that its interface here is down. */
+bool path_withdrawn(struct path *p, const struct path_config *cfg,
     uint64_t now_ms);
 void path_heard(struct path *p, uint64_t now_ms);
 /* retrans of sent segments were retransmitted since the last call. */

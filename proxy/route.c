@@ -242,6 +242,25 @@ px_heartbeat(struct px *px, uint32_t server, uint32_t network, uint64_t boot,
 }
 
 void
+px_announced(struct px *px, uint32_t server, uint32_t table_gen,
+    uint32_t networks, uint64_t now_ms)
+{
+	uint32_t gone = px->announced[server] & ~networks;
+
+	if (table_gen < px->announced_gen[server])
+		return;
+	px->announced_gen[server] = table_gen;
+	px->announced[server] = networks;
+	for (uint32_t n = 0; n < px->cfg.nnetworks; n++) {
+		uint32_t path = px_path_index(&px->cfg, server, n);
+
+		if ((gone & 1u << n) != 0 && px->path[path].exists &&
+		    path_withdrawn(&px->path[path], &px->cfg.path, now_ms))
+			px_path_changed(px, path, now_ms);
+	}
+}
+
+void
 px_retransmits(struct px *px, uint32_t path, uint32_t retrans, uint32_t sent,
     uint64_t now_ms)
 {

@@ -8,6 +8,7 @@
  *   proc.c     the agent program: HELLO, FENCE, ACK, SUBSCRIBE, STATUS
  *   backend.c  links: connections to the backends in their namespaces
  *   announce.c what heartbeats say of the volumes
+ *   reach.c    which of our own addresses can be reached
  *   show.c     the control socket: what hanfsctl shows
  *   stream.c   records over a socket, for both kinds of connections
  *   relay*.c, keys.c, callkeys.c   the core, without I/O
@@ -75,6 +76,7 @@ struct agent {
 	LIST_HEAD(, netconn) dead_conns;
 	LIST_HEAD(, blink) dead_blinks;
 	struct listener *listeners;
+	struct reach *reach;
 	struct event tick, term, intr;
 };
 
@@ -120,6 +122,12 @@ uint64_t agent_now(struct agent *a);
 void agent_act(struct agent *a);
 /* The same, writes, and frees what is closed: at the end of each event. */
 void agent_settle(void *agent);
+
+/* reach.c: 0, or -1 after logging why. */
+int reach_start(struct agent *a);
+void reach_stop(struct agent *a);
+/* Address addr (index) of this server: its interface has no carrier. */
+bool reach_lost(const struct agent *a, unsigned addr);
 
 /* listen.c: 0, or -1 after logging why. */
 int listen_start(struct agent *a);

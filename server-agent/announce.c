@@ -22,8 +22,11 @@ fill_volume(
 	out->epoch = v->epoch;
 	out->state = v->serving ? HB_SERVING : HB_STANDBY;
 	for (unsigned i = 0; i < s->naddrs && i < HB_ADDRS_MAX; i++) {
-		struct hb_addr *to = &out->addrs[out->naddrs++];
+		struct hb_addr *to;
 
+		if (reach_lost(a, i))
+			continue;
+		to = &out->addrs[out->naddrs++];
 		to->network = a->cfg->networks[s->addrs[i].network].id;
 		to->addr = s->addrs[i].addr;
 	}

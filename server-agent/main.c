@@ -278,6 +278,7 @@ set_up(struct agent *a, const struct options *o)
 static void
 tear_down(struct agent *a)
 {
+	reach_stop(a);
 	hbsend_stop(a->hb);
 	a->hb = NULL;
 	agent_stop(a);
@@ -306,7 +307,7 @@ main(int argc, char **argv)
 		fatal("libsodium cannot be used");
 	signal(SIGPIPE, SIG_IGN);
 	set_up(&a, &o);
-	if (agent_start(&a) == -1)
+	if (agent_start(&a) == -1 || reach_start(&a) == -1)
 		return 1;
 	log_notice("server %s of cluster %s: ready", o.name, a.cfg->cluster);
 	daemon_ready();
