@@ -4,14 +4,15 @@
  * a heartbeat is missing is the proxy's business.
  *
  *	kernel -> sniff.c (libpcap) -> frame.c --+
- *	kernel -> udp.c   (--udp) ---------------+-> listen.c -> hbguard
+ *	kernel -> udp.c   (--udp) ---------------+-> receive.c -> hbguard
  *	                                                            |
  *	hanfsctl <- control.c <- book.c (last heard) <- deliver.c <-+ event
  *	                         reporter.c (proxy)  <--+
  *	                         print.c   (--print) <--+
  *
- *	main.c	    options, set-up, privileges dropped, the loop
- *	listen.c    interfaces come and go; packets in, through the guards
+ *	main.c	    set-up, privileges dropped, the loop
+ *	listen.c    interfaces come and go, and with them what is listened on
+ *	receive.c   packets in, through the guards
  *	deliver.c   what an accepted heartbeat and a changed interface cause
  *	setup.c	    configuration, also anew on SIGHUP from an empty root
  *	frame.c, stats.c, book.c, print.c and lib/hbguard.c are pure
@@ -43,6 +44,7 @@ struct options {
 	bool udp;
 	bool verbose;          /* with print: dropped packets too */
 	const char *interface; /* this one alone; NULL: all */
+	enum log_level level;
 };
 
 /* An interface on a configured network. Its place is its guard slot. */
@@ -83,6 +85,11 @@ struct detector {
 	struct event *events[DETECTOR_EVENTS];
 };
 
+/* options.c */
+
+/* Takes the command line; ends the program for --help and when it is wrong. */
+void options_parse(int argc, char **argv, struct options *o);
+
 /* listen.c */
 
 /* An interface changed, or is told of anew; arg is the struct detector. */
@@ -104,8 +111,18 @@ void listen_retry(struct detector *d);
 void listen_configure(struct detector *d, bool port_changed);
 void listen_close_all(struct detector *d);
 
+/* Not any more, until the interface changes or listen_retry. */
+void listen_stop(struct listener *l);
+
 /* Frames that the kernel had no room for. */
 uint64_t listen_lost(const struct listener *l);
+
+/* receive.c: callbacks of libevent */
+
+/* arg: the struct listener whose frames are there. */
+void receive_frames(evutil_socket_t fd, short what, void *arg);
+/* arg: the struct detector. */
+void receive_udp(evutil_socket_t fd, short what, void *arg);
 
 /* deliver.c */
 

@@ -1,6 +1,5 @@
 /*
- * listen: which interfaces are listened on, and the way of a packet from
- * there through the guards.
+ * listen: which interfaces are listened on.
  *
  * Owns the listeners: one for each interface that carries an address on a
  * configured network.  Its place in the table is its slot in the guard, and
@@ -13,123 +12,6 @@
 
 #include "detector.h"
 #include "hanfs/clock.h"
-
-#define READ_MOST 64 /* packets of one interface before others get a turn */
-
-/* --- packets --- */
-
-/*
- * The kernel stamps by the wall clock.  What it says counts only within the
- * time in which the packet must have come: a clock that is set in between
- * cannot make a heartbeat older or newer than it is.
- */
-static uint64_t
-arrival_us(const struct listener *l, uint64_t wall_us)
-{
-	uint64_t now = clock_now_us(), wall_now = clock_wall_us();
-	uint64_t age = wall_now > wall_us ? wall_now - wall_us : 0;
-	uint64_t oldest = now - l->drained_us;
-
-	return now - (age < oldest ? age : oldest);
-}
-
-static void
-take_payload(struct listener *l, const uint8_t *buf, size_t len,
-    const struct hanfs_addr *source, bool unicast, uint64_t wall_us)
-{
-	struct detector *d = l->d;
-	struct hb_event ev;
-	struct hb_arrival at = {
-	    .slot = (unsigned)(l - d->listeners),
-	    .now_ms = clock_now_ms(),
-	    .source = *source,
-	    .unicast = unicast,
-	};
-	enum hb_reason r = hbguard_check(d->guard, &at, buf, len, &ev);
-
-	if (r == HB_PASSED)
-		deliver_heartbeat(d, &ev, arrival_us(l, wall_us));
-	else
-		deliver_drop(d, l, r, source);
-}
-
-static void
-drop(struct listener *l, enum hb_reason r, const struct hanfs_addr *source)
-{
-	hbguard_count(l->d->guard, (unsigned)(l - l->d->listeners), r);
-	deliver_drop(l->d, l, r, source);
-}
-
-static void
-on_frame(const uint8_t *buf, size_t len, uint64_t wall_us, void *arg)
-{
-	struct listener *l = arg;
-	struct frame f;
-	enum hb_reason r;
-
-	r = frame_parse(
-	    sniff_link(l->sniff), buf, len, l->d->cfg->heartbeat_port, &f);
-	if (r == HB_PASSED)
-		take_payload(
-		    l, f.payload, f.len, &f.source, f.unicast, wall_us);
-	else
-		drop(l, r, &f.source);
-}
-
-static void
-on_udp_packet(const struct udp_packet *p, void *arg)
-{
-	struct detector *d = arg;
-	unsigned i;
-
-	for (i = 0; i < HBG_SLOTS_MAX; i++) {
-		struct listener *l = &d->listeners[i];
-
-		if (!l->listening || l->state.ifindex != p->ifindex)
-			continue;
-		if (p->reason != HB_PASSED)
-			drop(l, p->reason, &p->source);
-		else
-			take_payload(l, p->payload, p->len, &p->source,
-			    p->unicast, p->wall_us);
-		return;
-	}
-}
-
-static void stop(struct listener *l);
-
-static void
-on_sniff(evutil_socket_t fd, short what, void *arg)
-{
-	struct listener *l = arg;
-	uint64_t now = clock_now_us();
-	int n;
-
-	(void)fd;
-	(void)what;
-	n = sniff_read(l->sniff, READ_MOST, on_frame, l);
-	if (n < 0) {
-		log_warn("%s: %s", l->name, sniff_error(l->sniff));
-		stop(l);
-		l->d->retry = true;
-		deliver_interface(l->d, l);
-	} else if (n < READ_MOST)
-		l->drained_us = now;
-}
-
-static void
-on_udp(evutil_socket_t fd, short what, void *arg)
-{
-	struct detector *d = arg;
-	uint64_t now = clock_now_us();
-	unsigned which = fd == d->udp.fds[0] ? 0 : 1, i;
-
-	(void)what;
-	if (udp_read(&d->udp, which, READ_MOST, on_udp_packet, d) == READ_MOST)
-		return;
-	for (i = 0; i < HBG_SLOTS_MAX; i++)
-		d->listeners[i].drained_us = now;
-}
 
 int
 listen_open_udp(struct detector *d)
@@ -144,8 +26,8 @@ listen_open_udp(struct detector *d)
 	for (i = 0; i < UDP_SOCKETS; i++) {
 		if (d->udp.fds[i] < 0)
 			continue;
-		d->udp_evs[i] = event_new(
-		    d->base, d->udp.fds[i], EV_READ | EV_PERSIST, on_udp, d);
+		d->udp_evs[i] = event_new(d->base, d->udp.fds[i],
+		    EV_READ | EV_PERSIST, receive_udp, d);
 		if (d->udp_evs[i] == NULL ||
 		    event_add(d->udp_evs[i], NULL) < 0) {
 			log_err("no memory");
@@ -172,8 +54,8 @@ close_udp(struct detector *d)
 
 /* --- starting and stopping to listen --- */
 
-static void
-stop(struct listener *l)
+void
+listen_stop(struct listener *l)
 {
 	if (!l->listening)
 		return;
@@ -201,8 +83,8 @@ open_sniff(struct listener *l)
 			    errno == EPERM ? " (CAP_NET_RAW is needed)" : "");
 		return -1;
 	}
-	l->ev = event_new(
-	    d->base, sniff_fd(l->sniff), EV_READ | EV_PERSIST, on_sniff, l);
+	l->ev = event_new(d->base, sniff_fd(l->sniff), EV_READ | EV_PERSIST,
+	    receive_frames, l);
 	if (l->ev != NULL && event_add(l->ev, NULL) == 0)
 		return 0;
 	if (l->ev != NULL)
@@ -309,7 +191,7 @@ is_wanted(const struct detector *d, const struct ifwatch_if *i)
 static void
 forget(struct listener *l)
 {
-	stop(l);
+	listen_stop(l);
 	l->state.gone = true;
 	l->used = false;
 	log_notice("%s: not listening any more", l->name);
@@ -370,7 +252,7 @@ listen_interface(const struct ifwatch_if *i, void *arg)
 	if (i->up && !l->listening)
 		start(l);
 	else if (!i->up)
-		stop(l);
+		listen_stop(l);
 	deliver_interface(d, l);
 }
 
@@ -419,7 +301,7 @@ change_port(struct detector *d)
 		struct listener *l = &d->listeners[i];
 
 		if (l->used && l->listening) {
-			stop(l);
+			listen_stop(l);
 			start(l);
 		}
 	}
@@ -453,6 +335,6 @@ listen_close_all(struct detector *d)
 	unsigned i;
 
 	for (i = 0; i < HBG_SLOTS_MAX; i++)
-		stop(&d->listeners[i]);
+		listen_stop(&d->listeners[i]);
 	close_udp(d);
 }

@@ -1,12 +1,9 @@
 /*
- * hanfs-detector: options, set-up, privileges, the loop.  What happens in
+ * hanfs-detector: set-up, privileges, the loop.  What happens in
  * the loop is drawn in detector.h.
  */
-#include "config.h"
-
 #include <cap-ng.h>
 #include <errno.h>
-#include <getopt.h>
 #include <net/if.h>
 #include <signal.h>
 #include <sodium.h>
@@ -24,96 +21,6 @@
 #define TICKS_TO_RETRY (1000 / REPORT_TICK_MS)
 
 static struct detector detector;
-
-static void
-usage(FILE *to)
-{
-	fputs("usage: hanfs-detector [-c FILE] [--run DIR] [--udp] "
-	      "[--log LEVEL]\n"
-	      "       hanfs-detector --print [-v] [-i INTERFACE] [-c FILE] "
-	      "[--udp]\n"
-	      "Hears the servers' heartbeats and tells hanfs-proxy.\n"
-	      "  -c, --config FILE  default " CONFIG_DEFAULT_PATH "\n"
-	      "  --run DIR          sockets; default " DAEMON_RUN_DIR "\n"
-	      "  --udp              plain UDP sockets instead of libpcap\n"
-	      "  --print            a line for each heartbeat, tells nobody; "
-	      "ends with a summary\n"
-	      "  -v                 with --print: dropped packets too, with "
-	      "their reason\n"
-	      "  -i INTERFACE       only this one\n"
-	      "  --log LEVEL        err, warn, notice, info or debug\n",
-	    to);
-}
-
-/* 0: unknown. */
-static int
-take_option(struct options *o, int c, enum log_level *level)
-{
-	switch (c) {
-	case 'c':
-		o->config_path = optarg;
-		return 1;
-	case 'r':
-		o->run_dir = optarg;
-		return 1;
-	case 's': /* this program keeps nothing; same options everywhere */
-		return 1;
-	case 'i':
-		o->interface = optarg;
-		return 1;
-	case 'u':
-		o->udp = true;
-		return 1;
-	case 'p':
-		o->print = true;
-		return 1;
-	case 'v':
-		o->verbose = true;
-		return 1;
-	case 'l':
-		return log_level_parse(optarg, level) == 0;
-	case 'h':
-		usage(stdout);
-		exit(0);
-	case 'V':
-		puts("hanfs-detector " VERSION);
-		exit(0);
-	default:
-		return 0;
-	}
-}
-
-static void
-parse(int argc, char **argv, struct options *o, enum log_level *level)
-{
-	static const struct option longs[] = {
-	    {"config", required_argument, NULL, 'c'},
-	    {"run", required_argument, NULL, 'r'},
-	    {"state", required_argument, NULL, 's'},
-	    {"interface", required_argument, NULL, 'i'},
-	    {"udp", no_argument, NULL, 'u'},
-	    {"print", no_argument, NULL, 'p'},
-	    {"verbose", no_argument, NULL, 'v'},
-	    {"log", required_argument, NULL, 'l'},
-	    {"help", no_argument, NULL, 'h'},
-	    {"version", no_argument, NULL, 'V'},
-	    {NULL, 0, NULL, 0},
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "c:i:vh", longs, NULL)) != -1)
-		if (!take_option(o, c, level)) {
-			usage(stderr);
-			exit(2);
-		}
-	if (optind < argc || (o->verbose && !o->print)) {
-		fprintf(stderr, "hanfs-detector: %s%s\n",
-		    optind < argc ? "unexpected word: " : "-v goes with ",
-		    optind < argc ? argv[optind] : "--print");
-		usage(stderr);
-		exit(2);
-	}
-}
 
 /* --- the loop's other events --- */
 
@@ -290,13 +197,10 @@ int
 main(int argc, char **argv)
 {
 	struct detector *d = &detector;
-	enum log_level level = LOG_LEVEL_INFO;
 	struct ctlsock *ctl = NULL;
 
-	d->opt = (struct options){
-	    .config_path = CONFIG_DEFAULT_PATH, .run_dir = DAEMON_RUN_DIR};
-	parse(argc, argv, &d->opt, &level);
-	log_open("hanfs-detector", level);
+	options_parse(argc, argv, &d->opt);
+	log_open("hanfs-detector", d->opt.level);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!d->opt.print)
 		signal(SIGPIPE, SIG_IGN);
