@@ -9,19 +9,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <libmnl/libmnl.h>
-#include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 
-#include "hanfs/ifwatch.h"
-
-#ifndef IFF_LOWER_UP /* in linux/if.h, which net/if.h excludes */
-#define IFF_LOWER_UP 0x10000
-#endif
+#include "ifwatch_int.h"
 
 #define RECV_BUFFER (256 * 1024)
 #define READ_BATCH  64 /* messages taken in one call */
@@ -140,104 +133,42 @@ tell(struct ifwatch *w)
 static void
 on_link(struct ifwatch *w, const struct nlmsghdr *h)
 {
-	const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
-	const struct nlattr *a;
+	struct ifwatch_if link;
 	struct entry *e;
 
-	if (mnl_nlmsg_get_payload_len(h) < sizeof(*m))
+	if (!ifwatch_parse_link(h, &link))
 		return;
-	if (m->ifi_family != AF_UNSPEC) /* a bridge tells of its ports */
-		return;
-	e = h->nlmsg_type == RTM_DELLINK ? entry_find(w, m->ifi_index)
-					 : entry_get(w, m->ifi_index);
+	e = link.gone ? entry_find(w, link.ifindex)
+		      : entry_get(w, link.ifindex);
 	if (e == NULL)
 		return;
-	e->now.gone = h->nlmsg_type == RTM_DELLINK;
-	if (e->now.gone)
+	e->now.gone = link.gone;
+	if (link.gone)
 		return;
 	e->link_seen = true;
-	e->now.up = (m->ifi_flags & IFF_UP) != 0;
-	e->now.carrier = e->now.up && (m->ifi_flags & IFF_LOWER_UP) != 0;
-	e->now.loopback = (m->ifi_flags & IFF_LOOPBACK) != 0;
-	mnl_attr_for_each(a, h, sizeof(*m))
-	{
-		if (mnl_attr_get_type(a) != IFLA_IFNAME ||
-		    mnl_attr_validate(a, MNL_TYPE_STRING) < 0)
-			continue;
-		memset(e->now.name, 0, sizeof(e->now.name));
-		strncpy(
-		    e->now.name, mnl_attr_get_str(a), sizeof(e->now.name) - 1);
-	}
-}
-
-static bool
-set_addr(struct ifwatch_addr *out, unsigned family, const void *ip)
-{
-	struct sockaddr_in sin = {.sin_family = AF_INET};
-	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6};
-
-	if (family == AF_INET) {
-		memcpy(&sin.sin_addr, ip, 4);
-		return addr_from_sockaddr(&out->addr, (struct sockaddr *)&sin,
-			   sizeof(sin)) == 0;
-	}
-	memcpy(&sin6.sin6_addr, ip, 16);
-	return addr_from_sockaddr(
-		   &out->addr, (struct sockaddr *)&sin6, sizeof(sin6)) == 0;
-}
-
-/* The host's own address: IFA_LOCAL where there is a peer, IFA_ADDRESS. */
-static bool
-get_addr(const struct nlmsghdr *h, struct ifwatch_addr *out, uint32_t *flags)
-{
-	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
-	const void *local = NULL, *address = NULL;
-	const struct nlattr *a;
-	unsigned ip_len = m->ifa_family == AF_INET ? 4 : 16;
-
-	memset(out, 0, sizeof(*out));
-	if (m->ifa_family != AF_INET && m->ifa_family != AF_INET6)
-		return false;
-	out->prefix_len = m->ifa_prefixlen;
-	*flags = m->ifa_flags;
-	mnl_attr_for_each(a, h, sizeof(*m))
-	{
-		unsigned type = mnl_attr_get_type(a);
-		unsigned len = mnl_attr_get_payload_len(a);
-
-		if (type == IFA_LOCAL && len == ip_len)
-			local = mnl_attr_get_payload(a);
-		else if (type == IFA_ADDRESS && len == ip_len)
-			address = mnl_attr_get_payload(a);
-		else if (type == IFA_FLAGS && len == sizeof(uint32_t))
-			*flags = mnl_attr_get_u32(a);
-	}
-	if (local == NULL)
-		local = address;
-	if (local == NULL || out->prefix_len > ip_len * 8)
-		return false;
-	return set_addr(out, m->ifa_family, local);
+	e->now.up = link.up;
+	e->now.carrier = link.carrier;
+	e->now.loopback = link.loopback;
+	memcpy(e->now.name, link.name, sizeof(e->now.name));
 }
 
 static void
 on_addr(struct ifwatch *w, const struct nlmsghdr *h)
 {
-	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
 	struct ifwatch_addr addr;
 	struct entry *e;
-	uint32_t flags;
+	int ifindex;
+	bool there;
 
-	if (mnl_nlmsg_get_payload_len(h) < sizeof(*m) ||
-	    !get_addr(h, &addr, &flags))
+	if (!ifwatch_parse_addr(h, &addr, &ifindex, &there))
 		return;
-	e = entry_find(w, (int)m->ifa_index);
+	e = entry_find(w, ifindex);
 	if (e == NULL) /* its link is gone, or will be told later */
 		return;
-	if (h->nlmsg_type == RTM_DELADDR ||
-	    (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0)
-		addr_remove(&e->now, &addr);
-	else
+	if (there)
 		addr_add(&e->now, &addr);
+	else
+		addr_remove(&e->now, &addr);
 }
 
 static int
