@@ -103,6 +103,13 @@ begin_fragment(struct rec_reader *rd)
 	return REC_DONE;
 }
 
+/* Is this record one that leaves the pool's reserve alone? */
+static bool
+is_bulk(const struct rec_reader *rd)
+{
+	return !rd->urgent && rd->rec->len + rd->frag_left > BULK;
+}
+
 /* The chunk to go on in: the last one, while it has room, or a new one. */
 static struct rec_seg *
 open_chunk(struct rec *r, bool bulk)
@@ -131,7 +138,7 @@ take_ahead(struct rec_reader *rd)
 		uint32_t room = REC_HEAD - r->head_len;
 
 		if (r->body != NULL || room == 0) {
-			s = open_chunk(r, r->len + rd->frag_left > BULK);
+			s = open_chunk(r, is_bulk(rd));
 			if (s == NULL)
 				return REC_WAIT;
 			to = s->chunk + s->len;
@@ -180,8 +187,8 @@ read_chunks(struct rec_reader *rd, int fd)
 	while (want < rd->frag_left && n < 7 &&
 	    !(n > 0 && rd->store == REC_STORE_PIPES)) {
 		struct rec_seg *s = n > 0 && seg[n - 1] != NULL
-		    ? rec_add_chunk(r, r->len + rd->frag_left > BULK)
-		    : open_chunk(r, r->len + rd->frag_left > BULK);
+		    ? rec_add_chunk(r, is_bulk(rd))
+		    : open_chunk(r, is_bulk(rd));
 
 		if (s == NULL)
 			break;

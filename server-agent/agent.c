@@ -89,6 +89,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	relay_tick(a->relay, agent_now(a));
+	flow_relieve(a);
 	agent_settle(a);
 	/* The heartbeats' thread falls silent when this stays out. */
 	if (a->hb != NULL)
@@ -102,8 +103,8 @@ agent_start(struct agent *a)
 	static const struct timeval period = {0, 200000};
 
 	stream_loop_init(&a->loop, a->base, agent_settle, a);
-	rec_pool_on_free(a->calls, stream_loop_feed, &a->loop);
-	rec_pool_on_free(a->replies, stream_loop_feed, &a->loop);
+	stream_group_init(&a->from_clients, &a->loop, a->calls);
+	stream_group_init(&a->from_backends, &a->loop, a->replies);
 	agent_now(a);
 	/* The place of ownership: until leases decide, a volume belongs to
 	 * its first candidate, for ever in epoch 1. */
@@ -142,5 +143,6 @@ agent_stop(struct agent *a)
 	while (!LIST_EMPTY(&a->blinks))
 		backend_close(LIST_FIRST(&a->blinks)->link);
 	agent_settle(a);
-	stream_loop_fini(&a->loop);
+	stream_group_fini(&a->from_clients);
+	stream_group_fini(&a->from_backends);
 }

@@ -7,6 +7,7 @@
  *   conn.c     network connections: records from and to clients
  *   proc.c     the agent program: HELLO, FENCE, ACK, SUBSCRIBE, STATUS
  *   backend.c  links: connections to the backends in their namespaces
+ *   flow.c     who is not read for whom: slow clients, stopped backends
  *   announce.c what heartbeats say of the volumes
  *   reach.c    which of our own addresses can be reached
  *   show.c     the control socket: what hanfsctl shows
@@ -30,9 +31,21 @@
 #include "server-agent/relay.h"
 #include "server-agent/stream.h"
 
-/* What may be queued for one network connection; beyond, the backend's
- * replies for it are not read. */
-#define CONN_OUT_MAX (8u << 20)
+/* What may be queued, in bytes. Beyond it the other side is not read: for a
+ * client that does not take its replies, the link they come over; for a
+ * backend that does not take its calls, the connection, or all of the
+ * volume. Below half of it they go on. */
+#define CONN_OUT_MAX   (8u << 20)
+#define LINK_OUT_MAX   (8u << 20)
+#define VOLUME_OUT_MAX (32u << 20)
+
+/* Why a stream is not read. */
+enum {
+	PAUSE_QUOTA = 1,  /* the core has no room for its call */
+	PAUSE_LINK = 2,   /* the link takes no more */
+	PAUSE_VOLUME = 4, /* nor do the volume's all together */
+	PAUSE_CONN = 8,   /* of a link: the client takes no more */
+};
 
 struct netconn;
 struct blink;
@@ -44,13 +57,17 @@ struct agent_volume {
 	uint64_t epoch;     /* of the ownership */
 	int backend;        /* -1 unknown, 0 not reached, 1 reached */
 	uint16_t next_port; /* where the search for a reserved port begins */
+	size_t queued;      /* for its backend, on all links */
+	bool full;          /* its connections are not read */
 };
 
 struct agent_counts {
 	uint64_t accepted, refused; /* connections */
 	uint64_t malformed;         /* connections closed for it */
 	uint64_t insecure;          /* calls from ports that are not reserved */
-	uint64_t stops;             /* a backend was not read: slow client */
+	uint64_t slow_clients;      /* a backend was not read for one */
+	uint64_t slow_backends;     /* a client was not read for one */
+	uint64_t relieved;          /* stuck connections closed for memory */
 	uint64_t backend_failures;
 };
 
@@ -62,6 +79,7 @@ struct agent {
 	struct hbsend *hb; /* NULL: this agent sends no heartbeats */
 	struct ctlsock *ctl;
 	struct stream_loop loop;
+	struct stream_group from_clients, from_backends;
 	struct relay *relay;
 	struct rec_pool *calls, *replies;
 	unsigned nvolumes;
@@ -69,7 +87,9 @@ struct agent {
 	int own_netns; /* to come back to */
 	uint64_t now_ms;
 	struct agent_counts n;
-	struct blink *reading; /* the link whose reply is being handled */
+	/* Whose record is being handled. */
+	struct blink *reading;
+	struct netconn *offering;
 	LIST_HEAD(, netconn) conns;
 	LIST_HEAD(, blink) blinks;
 	/* Closed, to be freed by agent_settle(). */
@@ -95,10 +115,14 @@ struct netconn {
 	enum conn_kind kind;
 	struct hanfs_addr peer, local;
 	struct rec *held; /* the core has no room for it now */
-	int volume;       /* of its last HELLO; -1: none */
+	int volume;       /* of an accepted HELLO; -1: none */
 	bool hello_waits;
+	int hello_volume;
 	uint32_t hello_xid;
 	LIST_HEAD(, blink) stopped; /* links that wait for our output */
+	struct blink *waits_for;    /* its output is too long */
+	LIST_ENTRY(netconn) on_stopped;
+	uint64_t moved_bytes, moved_ms; /* when it last got on */
 	LIST_ENTRY(netconn) next;
 };
 
@@ -108,7 +132,9 @@ struct blink {
 	struct agent *a;
 	struct relay_link *link;
 	struct event connect;
-	struct netconn *waits_for; /* its output is too long */
+	size_t counted;               /* of its output, in the volume's */
+	LIST_HEAD(, netconn) stopped; /* that wait for our output */
+	struct netconn *waits_for;    /* its output is too long */
 	LIST_ENTRY(blink) on_stopped;
 	LIST_ENTRY(blink) next;
 };
@@ -156,9 +182,17 @@ const char *proc_status_name(unsigned status);
 void backend_open(struct agent *a, struct relay_link *link);
 void backend_send(struct relay_link *link, struct rec *rec);
 void backend_close(struct relay_link *link);
-/* Stops reading b until c's output is shorter; starts again. */
-void backend_stop(struct blink *b, struct netconn *c);
-void backend_go(struct netconn *c);
+
+/* flow.c: who is not read for whom. After something was queued, or left. */
+void flow_conn(struct netconn *c);
+void flow_link(struct blink *b);
+/* The volume that a connection's calls are for. */
+void flow_conn_volume(struct netconn *c, int volume);
+/* They are closed. */
+void flow_conn_end(struct netconn *c);
+void flow_link_end(struct blink *b);
+/* Closes what holds memory that others wait for, and does not get on. */
+void flow_relieve(struct agent *a);
 
 /* announce.c: the volumes' states, at each change of one. */
 void announce_volumes(struct agent *a);

@@ -188,9 +188,7 @@ end(struct blink *b)
 	setsockopt(b->s.fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
 	event_del(&b->connect);
 	stream_close(&b->s);
-	if (b->waits_for != NULL)
-		LIST_REMOVE(b, on_stopped);
-	b->waits_for = NULL;
+	flow_link_end(b);
 	relay_link_set_user(b->link, NULL);
 	if (a->reading == b)
 		a->reading = NULL;
@@ -269,7 +267,8 @@ backend_open(struct agent *a, struct relay_link *link)
 	b->link = link;
 	relay_link_set_user(link, b);
 	LIST_INSERT_HEAD(&a->blinks, b, next);
-	stream_open(&b->s, &a->loop, fd, a->replies, &link_ops, true);
+	LIST_INIT(&b->stopped);
+	stream_open(&b->s, &a->from_backends, fd, &link_ops, true);
 	event_assign(&b->connect, a->base, fd, EV_WRITE, on_connect, b);
 	event_add(&b->connect, &connect_time);
 }
@@ -289,8 +288,10 @@ backend_send(struct relay_link *link, struct rec *rec)
 	struct blink *b = relay_link_user(link);
 
 	/* What the core sent before it heard that the link is lost. */
-	if (b != NULL)
+	if (b != NULL) {
 		stream_put(&b->s, rec);
+		flow_link(b);
+	}
 	rec_unref(rec);
 }
 
@@ -317,32 +318,14 @@ on_lost(struct stream *s, const char *why)
 	lost(b, why);
 }
 
-/* --- a client that does not take its replies */
-
-void
-backend_stop(struct blink *b, struct netconn *c)
+static void
+on_written(struct stream *s)
 {
-	if (b->waits_for != NULL)
-		return;
-	b->waits_for = c;
-	LIST_INSERT_HEAD(&c->stopped, b, on_stopped);
-	stream_pause(&b->s);
-	b->a->n.stops++;
-}
-
-void
-backend_go(struct netconn *c)
-{
-	struct blink *b;
-
-	while ((b = LIST_FIRST(&c->stopped)) != NULL) {
-		LIST_REMOVE(b, on_stopped);
-		b->waits_for = NULL;
-		stream_resume(&b->s);
-	}
+	flow_link((struct blink *)s);
 }
 
 static const struct stream_ops link_ops = {
     .record = on_record,
     .lost = on_lost,
+    .written = on_written,
 };

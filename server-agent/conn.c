@@ -46,7 +46,7 @@ conn_new(struct agent *a, int fd, const struct hanfs_addr *peer,
 	c->local = *local;
 	LIST_INIT(&c->stopped);
 	LIST_INSERT_HEAD(&a->conns, c, next);
-	stream_open(&c->s, &a->loop, fd, a->calls, &conn_ops, false);
+	stream_open(&c->s, &a->from_clients, fd, &conn_ops, false);
 }
 
 void
@@ -64,7 +64,7 @@ conn_end(struct netconn *c, const char *why)
 	stream_close(&c->s);
 	rec_unref(c->held);
 	c->held = NULL;
-	backend_go(c);
+	flow_conn_end(c);
 	relay_conn_gone(c->rc, a->now_ms);
 	LIST_REMOVE(c, next);
 	LIST_INSERT_HEAD(&a->dead_conns, c, next);
@@ -121,6 +121,7 @@ make_plain(struct netconn *c)
 		return false;
 	}
 	c->kind = KIND_PLAIN;
+	flow_conn_volume(c, volume);
 	log_info("%s: client without proxy, volume %s", peer_name(c, peer),
 	    a->volumes[volume].cfg->name);
 	return true;
@@ -131,9 +132,9 @@ offer(struct netconn *c, struct rec *rec)
 {
 	if (relay_call(c->rc, rec, c->a->now_ms) == RELAY_HELD) {
 		c->held = rec;
-		stream_pause(&c->s);
+		stream_pause(&c->s, PAUSE_QUOTA);
 	} else
-		stream_resume(&c->s);
+		stream_resume(&c->s, PAUSE_QUOTA);
 }
 
 /* Any user of a host may have such a port, and could claim to be root. */
@@ -161,6 +162,7 @@ on_record(struct stream *s, struct rec *rec)
 	bool ours = proc_is_ours(rec);
 
 	agent_now(c->a);
+	c->a->offering = c;
 	if (c->kind == KIND_NEW && ours)
 		c->kind = KIND_PROXY;
 	if (rec->head_len < 8) {
@@ -175,6 +177,7 @@ on_record(struct stream *s, struct rec *rec)
 	else
 		offer(c, rec);
 	agent_act(c->a);
+	c->a->offering = NULL;
 }
 
 /* The core has room for the call it refused. */
@@ -201,10 +204,7 @@ on_lost(struct stream *s, const char *why)
 static void
 on_written(struct stream *s)
 {
-	struct netconn *c = (struct netconn *)s;
-
-	if (!LIST_EMPTY(&c->stopped) && s->out.queued < CONN_OUT_MAX / 2)
-		backend_go(c);
+	flow_conn((struct netconn *)s);
 }
 
 void
@@ -223,8 +223,7 @@ conn_send(struct netconn *c, struct rec *rec)
 	}
 	stream_put(&c->s, rec);
 	rec_unref(rec);
-	if (c->s.out.queued > CONN_OUT_MAX && c->a->reading != NULL)
-		backend_stop(c->a->reading, c);
+	flow_conn(c);
 }
 
 static const struct stream_ops conn_ops = {

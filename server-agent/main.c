@@ -127,7 +127,7 @@ enum {
 	REPLY_RECS = 8192, /* beside those that are kept */
 	CHUNKS = 512,      /* of 64 KiB, in each pool */
 	CHUNKS_RESERVE = 64,
-	PIPES = 96,       /* in each pool */
+	PIPES = 192,      /* in each pool */
 	KEPT_SIZE = 2048, /* bytes of one kept reply, with its entry */
 };
 

@@ -125,6 +125,8 @@ proc_hello_answer(struct netconn *c, const struct relay_hello_answer *ans)
 		log_info("%s: HELLO refused: %s",
 		    addr_format(&c->peer, peer, sizeof(peer)),
 		    proc_status_name(ans->status));
+	else
+		flow_conn_volume(c, c->hello_volume);
 	send_hello(c, c->hello_xid, ans->status, ans->highest, ans->floor);
 }
 
@@ -165,7 +167,7 @@ do_hello(struct netconn *c, uint32_t xid, struct cursor args)
 	}
 	log_hello(c, &in);
 	take_speaker(&h.who, &in.who);
-	c->volume = h.volume = find_volume(a, volume);
+	h.volume = find_volume(a, volume);
 	net = config_find_network(a->cfg, network);
 	h.network = net >= 0 ? (unsigned)net : 0;
 	h.kconn = in.kconn;
@@ -180,6 +182,7 @@ do_hello(struct netconn *c, uint32_t xid, struct cursor args)
 	else {
 		c->hello_waits = true;
 		c->hello_xid = xid;
+		c->hello_volume = h.volume;
 		relay_hello(c->rc, &h, a->now_ms);
 	}
 	return true;

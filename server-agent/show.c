@@ -231,7 +231,9 @@ show_counters(void *arg)
 	put(o, "refused", a->n.refused);
 	put(o, "malformed", a->n.malformed);
 	put(o, "insecure_ports", a->n.insecure);
-	put(o, "backend_stops", a->n.stops);
+	put(o, "slow_clients", a->n.slow_clients);
+	put(o, "slow_backends", a->n.slow_backends);
+	put(o, "closed_for_memory", a->n.relieved);
 	put(o, "backend_failures", a->n.backend_failures);
 	put_relay(o, &n);
 	put_pool(o, "call_pool", a->calls);

@@ -13,24 +13,6 @@ enum { TURN_RECORDS = 32, TURN_BYTES = 4 << 20 };
 
 static const struct timeval soon = {0, 0};
 
-static void
-on_feed(evutil_socket_t fd, short what, void *arg)
-{
-	struct stream_loop *loop = arg;
-	struct stream *s;
-
-	(void)fd;
-	(void)what;
-	while ((s = TAILQ_FIRST(&loop->starved)) != NULL) {
-		TAILQ_REMOVE(&loop->starved, s, on_starved);
-		s->is_starved = false;
-		if (!s->paused) {
-			event_add(&s->rd, NULL);
-			event_add(&s->again, &soon);
-		}
-	}
-}
-
 void
 stream_loop_init(struct stream_loop *loop, struct event_base *base,
     void (*settle)(void *arg), void *arg)
@@ -39,23 +21,85 @@ stream_loop_init(struct stream_loop *loop, struct event_base *base,
 	loop->settle = settle;
 	loop->arg = arg;
 	TAILQ_INIT(&loop->dirty);
-	TAILQ_INIT(&loop->starved);
-	evtimer_assign(&loop->feed, base, on_feed, loop);
+}
+
+/* --- streams that wait for the pool */
+
+static void
+on_feed(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream_group *g = arg;
+	struct stream *s;
+
+	(void)fd;
+	(void)what;
+	while ((s = TAILQ_FIRST(&g->starved)) != NULL) {
+		TAILQ_REMOVE(&g->starved, s, on_starved);
+		s->is_starved = false;
+		if (s->paused == 0) {
+			event_add(&s->rd, NULL);
+			event_add(&s->again, &soon);
+		}
+	}
+}
+
+static void
+on_free(void *arg)
+{
+	struct stream_group *g = arg;
+
+	if (!TAILQ_EMPTY(&g->starved))
+		event_add(&g->feed, &soon);
 }
 
 void
-stream_loop_fini(struct stream_loop *loop)
+stream_group_init(
+    struct stream_group *g, struct stream_loop *loop, struct rec_pool *pool)
 {
-	event_del(&loop->feed);
+	g->loop = loop;
+	g->pool = pool;
+	g->urgent = NULL;
+	TAILQ_INIT(&g->starved);
+	evtimer_assign(&g->feed, loop->base, on_feed, g);
+	rec_pool_on_free(pool, on_free, g);
 }
 
 void
-stream_loop_feed(void *arg)
+stream_group_fini(struct stream_group *g)
 {
-	struct stream_loop *loop = arg;
+	rec_pool_on_free(g->pool, NULL, NULL);
+	event_del(&g->feed);
+}
 
-	if (!TAILQ_EMPTY(&loop->starved))
-		event_add(&loop->feed, &soon);
+/* The pool is empty. The first to find it so may have the reserve, at once;
+ * the others, and he when that is used up, wait. */
+static void
+starve(struct stream *s)
+{
+	struct stream_group *g = s->group;
+
+	if (g->urgent == NULL) {
+		g->urgent = s;
+		s->in.urgent = true;
+		event_add(&s->again, &soon);
+		return;
+	}
+	event_del(&s->rd);
+	s->is_starved = true;
+	TAILQ_INSERT_TAIL(&g->starved, s, on_starved);
+}
+
+/* Its record is whole, or will never be: the next may have the reserve. */
+static void
+fed(struct stream *s)
+{
+	struct stream_group *g = s->group;
+
+	if (g->urgent != s)
+		return;
+	g->urgent = NULL;
+	s->in.urgent = false;
+	on_free(g);
 }
 
 /* --- writing */
@@ -130,14 +174,6 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 
 /* --- reading */
 
-static void
-starve(struct stream *s)
-{
-	event_del(&s->rd);
-	s->is_starved = true;
-	TAILQ_INSERT_TAIL(&s->loop->starved, s, on_starved);
-}
-
 static const char *
 loss(enum rec_result res)
 {
@@ -162,10 +198,11 @@ read_one(struct stream *s)
 
 	switch (res) {
 	case REC_DONE:
+		fed(s);
 		s->ops->record(s, rec);
 		/* With nothing read ahead another read would most often find
 		 * nothing; if there is something, the loop will tell. */
-		return s->fd != -1 && !s->paused &&
+		return s->fd != -1 && s->paused == 0 &&
 		       s->in.ahead_at < s->in.ahead_len;
 	case REC_AGAIN:
 		return false;
@@ -198,29 +235,31 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (s->fd == -1 || s->paused || s->is_starved)
+	if (s->fd == -1 || s->paused != 0 || s->is_starved)
 		return;
 	read_turn(s);
 	s->loop->settle(s->loop->arg);
 }
 
 void
-stream_pause(struct stream *s)
+stream_pause(struct stream *s, unsigned reason)
 {
-	if (s->fd == -1 || s->paused)
+	if (s->fd == -1)
 		return;
-	s->paused = true;
-	event_del(&s->rd);
-	event_del(&s->again);
+	if (s->paused == 0) {
+		event_del(&s->rd);
+		event_del(&s->again);
+	}
+	s->paused |= reason;
 }
 
 void
-stream_resume(struct stream *s)
+stream_resume(struct stream *s, unsigned reason)
 {
-	if (s->fd == -1 || !s->paused)
+	if (s->fd == -1 || (s->paused & reason) == 0)
 		return;
-	s->paused = false;
-	if (s->is_starved)
+	s->paused &= ~reason;
+	if (s->paused != 0 || s->is_starved || s->connecting)
 		return;
 	event_add(&s->rd, NULL);
 	event_add(&s->again, &soon); /* what was read ahead is no event */
@@ -229,21 +268,23 @@ stream_resume(struct stream *s)
 /* --- life */
 
 void
-stream_open(struct stream *s, struct stream_loop *loop, int fd,
-    struct rec_pool *pool, const struct stream_ops *ops, bool connecting)
+stream_open(struct stream *s, struct stream_group *group, int fd,
+    const struct stream_ops *ops, bool connecting)
 {
-	s->loop = loop;
+	struct event_base *base = group->loop->base;
+
+	s->loop = group->loop;
+	s->group = group;
 	s->ops = ops;
 	s->fd = fd;
 	s->connecting = connecting;
-	s->paused = s->full = s->is_dirty = s->is_starved = false;
-	rec_reader_init(&s->in, pool, REC_STORE_PIPES);
+	s->paused = 0;
+	s->full = s->is_dirty = s->is_starved = false;
+	rec_reader_init(&s->in, group->pool, REC_STORE_PIPES);
 	rec_writer_init(&s->out);
-	event_assign(
-	    &s->rd, loop->base, fd, EV_READ | EV_PERSIST, on_readable, s);
-	event_assign(
-	    &s->wr, loop->base, fd, EV_WRITE | EV_PERSIST, on_writable, s);
-	evtimer_assign(&s->again, loop->base, on_readable, s);
+	event_assign(&s->rd, base, fd, EV_READ | EV_PERSIST, on_readable, s);
+	event_assign(&s->wr, base, fd, EV_WRITE | EV_PERSIST, on_writable, s);
+	evtimer_assign(&s->again, base, on_readable, s);
 	if (!connecting)
 		event_add(&s->rd, NULL);
 }
@@ -252,7 +293,8 @@ void
 stream_connected(struct stream *s)
 {
 	s->connecting = false;
-	event_add(&s->rd, NULL);
+	if (s->paused == 0)
+		event_add(&s->rd, NULL);
 	if (s->out.first != NULL)
 		dirty(s);
 }
@@ -264,8 +306,9 @@ stream_close(struct stream *s)
 		return;
 	clean(s);
 	if (s->is_starved)
-		TAILQ_REMOVE(&s->loop->starved, s, on_starved);
+		TAILQ_REMOVE(&s->group->starved, s, on_starved);
 	s->is_starved = false;
+	fed(s);
 	event_del(&s->rd);
 	event_del(&s->wr);
 	event_del(&s->again);

@@ -5,8 +5,10 @@
  * written. Writes are gathered: stream_put() queues, and the loop's settle
  * function, called at the end of every event, flushes; EV_WRITE is asked for
  * only when a socket is full. Reading goes on while there are records, with
- * a bound for each turn, pauses at the owner's wish, and waits when the pool
- * is empty.
+ * a bound for each turn, pauses while the owner has a reason for it, and
+ * waits when the pool is empty. One of those that wait may take what the
+ * pool keeps in reserve, until its record is whole: so a pool full of halves
+ * of records is no dead end.
  *
  * What a record means is the owner's. A closed stream is inert; its memory
  * is the owner's too, and must last until the next settle.
@@ -40,18 +42,26 @@ struct stream_loop {
 	struct event_base *base;
 	void (*settle)(void *arg);
 	void *arg;
-	struct stream_list dirty;   /* something to be written */
+	struct stream_list dirty; /* something to be written */
+};
+
+/* Streams that read into one pool. */
+struct stream_group {
+	struct stream_loop *loop;
+	struct rec_pool *pool;
 	struct stream_list starved; /* wait for the pool */
+	struct stream *urgent;      /* may use the reserve */
 	struct event feed;
 };
 
 struct stream {
 	struct stream_loop *loop;
+	struct stream_group *group;
 	const struct stream_ops *ops;
 	int fd; /* -1: closed */
 	struct event rd, wr, again;
 	bool connecting; /* not to be written yet */
-	bool paused;     /* by the owner */
+	unsigned paused; /* reasons of the owner, a bit each */
 	bool full;       /* the socket takes no more; EV_WRITE is on */
 	bool is_dirty, is_starved;
 	TAILQ_ENTRY(stream) on_dirty, on_starved;
@@ -61,23 +71,26 @@ struct stream {
 
 void stream_loop_init(struct stream_loop *loop, struct event_base *base,
     void (*settle)(void *arg), void *arg);
-void stream_loop_fini(struct stream_loop *loop);
-/* Something in a pool became free: for rec_pool_on_free(). */
-void stream_loop_feed(void *loop);
 /* Writes what is queued everywhere. True if there was anything. */
 bool stream_loop_flush(struct stream_loop *loop);
 
+/* The pool is this group's from now on, as far as rec_pool_on_free() goes. */
+void stream_group_init(
+    struct stream_group *g, struct stream_loop *loop, struct rec_pool *pool);
+void stream_group_fini(struct stream_group *g);
+
 /* Takes over fd, non-blocking. Starts reading, unless it is connecting:
  * then stream_connected() does. */
-void stream_open(struct stream *s, struct stream_loop *loop, int fd,
-    struct rec_pool *pool, const struct stream_ops *ops, bool connecting);
+void stream_open(struct stream *s, struct stream_group *group, int fd,
+    const struct stream_ops *ops, bool connecting);
 void stream_connected(struct stream *s);
 void stream_close(struct stream *s);
 
 /* Takes a reference of its own. */
 void stream_put(struct stream *s, struct rec *rec);
 
-void stream_pause(struct stream *s);
-void stream_resume(struct stream *s);
+/* Reading stops while there is a reason (one bit) not taken back. */
+void stream_pause(struct stream *s, unsigned reason);
+void stream_resume(struct stream *s, unsigned reason);
 
 #endif
