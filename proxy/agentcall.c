@@ -180,8 +180,7 @@ agent_status_name(uint32_t status)
 	    [HANFS_WRONG_CLUSTER] = "another cluster",
 	    [HANFS_NO_VOLUME] = "volume not known there",
 	    [HANFS_NOT_OWNER] = "not the volume's owner",
-	    [HANFS_BAD_TOKEN] = "wrong token: does a copy of this client's "
-				"state run elsewhere?",
+	    [HANFS_BAD_TOKEN] = "wrong token: a copy of this client elsewhere?",
 	    [HANFS_OLD_INCARNATION] = "a newer incarnation was there",
 	    [HANFS_FENCED] = "fenced",
 	    [HANFS_BACKEND_DOWN] = "the NFS server behind it is down",

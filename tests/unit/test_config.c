@@ -199,6 +199,19 @@ test_lookups(void **state)
 	config_free(c);
 }
 
+/* A name given twice is missed elsewhere: both are told. */
+static void
+test_same_server(void **state)
+{
+	char *text = changed("server \"s2\"", "server \"s1\"");
+	char *errors = faults(text, 2);
+
+	(void)state;
+	assert_says(errors, 18, "second server \"s1\"");
+	free(errors);
+	free(text);
+}
+
 /* One replacement, one message with the line and these words. */
 static void
 test_single_faults(void **state)
@@ -217,12 +230,12 @@ test_single_faults(void **state)
 	    {"id = 7", "id = 0", 4, "a number from 1 to 4294967295"},
 	    {"id = 7", "id = -1", 4, "a number from 1"},
 	    {"id = 7", "id = 7 id = 8", 4, "given twice, first in line 4"},
-	    {"\"10.82.1.0/24\"", "\"10.81.0.0/16\"", 5, "overlaps one of"},
+	    {"10.82.1.0/24\"", "10.82.1.0/24\", \"10.81.0.0/16\"", 5,
+		"overlaps one of"},
 	    {"\"10.82.1.0/24\"", "\"10.82.1.1/24\"", 5, "beyond its length"},
 	    {"\"10.82.1.0/24\", ", "", 10, "10.82.1.11 is in no network"},
 	    {"network \"B\"", "network \"A\"", 6, "second network \"A\""},
 	    {"network \"B\"", "network \"B/\"", 6, "no good name"},
-	    {"server \"s2\"", "server \"s1\"", 18, "second server \"s1\""},
 	    {"id = 2\n", "id = 1\n", 13, "id 1, as \"s1\" has"},
 	    {KEY2, KEY1, 14, "key of \"s1\""},
 	    {KEY2, "AAAA", 14, "that hanfsctl keygen printed"},
@@ -385,6 +398,7 @@ main(void)
 	    cmocka_unit_test(test_good_file),
 	    cmocka_unit_test(test_defaults),
 	    cmocka_unit_test(test_lookups),
+	    cmocka_unit_test(test_same_server),
 	    cmocka_unit_test(test_single_faults),
 	    cmocka_unit_test(test_same_loopback),
 	    cmocka_unit_test(test_all_faults_in_order),
