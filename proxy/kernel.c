@@ -257,54 +257,71 @@ on_accept(evutil_socket_t lfd, short what, void *arg)
 	proxy_settle(p);
 }
 
+/* A new listening socket, or -1 with a message. */
 static int
-listen_on(struct proxy *p, struct listener *l, uint32_t volume)
+socket_new(const struct config_volume *v, const char *name)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(&v->loopback, &ss);
+	int one = 1;
+	int fd = socket(ss.ss_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd != -1 &&
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+	    bind(fd, (struct sockaddr *)&ss, len) == 0 && listen(fd, 64) == 0)
+		return fd;
+	log_err("volume %s: cannot listen on %s: %s%s", v->name, name,
+	    strerror(errno), errno == EADDRINUSE
+		? "; does another hanfs-proxy run, or an NFS server on all "
+		  "addresses, or does a socket unit hold it for another "
+		  "program?"
+		: "");
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+static int
+listen_on(struct proxy *p, struct listener *l, uint32_t volume,
+    struct listenfds *handed_over)
 {
 	const struct config_volume *v = &p->cfg->volumes[volume];
-	struct sockaddr_storage ss;
 	char name[ADDR_TEXT_SIZE];
-	socklen_t len;
-	int one = 1;
+	bool held;
 
-	len = addr_to_sockaddr(&v->loopback, &ss);
 	addr_format(&v->loopback, name, sizeof(name));
 	l->p = p;
 	l->volume = volume;
-	l->fd = socket(ss.ss_family,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	l->fd = listenfds_give(handed_over, &v->loopback);
+	held = l->fd != -1;
+	if (!held)
+		l->fd = socket_new(v, name);
 	if (l->fd == -1)
 		return -1;
-	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	/* What never leaves the host needs no pacing: where BBR is the
 	 * system's choice it halves the rate over loopback. */
 	setsockopt(l->fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
-	if (bind(l->fd, (struct sockaddr *)&ss, len) == -1 ||
-	    listen(l->fd, 64) == -1) {
-		log_err("volume %s: cannot listen on %s: %s%s", v->name, name,
-		    strerror(errno), errno == EADDRINUSE
-			? "; does another hanfs-proxy run, or an NFS server "
-			  "on all addresses?"
-			: "");
-		return -1;
-	}
 	event_assign(&l->ev, p->base, l->fd, EV_READ | EV_PERSIST, on_accept,
 	    l);
 	event_add(&l->ev, NULL);
-	log_info("volume %s: listening on %s", v->name, name);
+	log_info("volume %s: listening on %s%s", v->name, name,
+	    held ? ", a socket that was handed over" : "");
 	return 0;
 }
 
 int
-kernel_listen(struct proxy *p)
+kernel_listen(struct proxy *p, struct listenfds *handed_over)
 {
 	p->kernel = calloc(1, sizeof(*p->kernel));
 	if (p->kernel == NULL)
 		return -1;
 	for (uint32_t v = 0; v < p->pxcfg.nvolumes; v++) {
-		if (listen_on(p, &p->kernel->at[v], v) == -1)
+		if (listen_on(p, &p->kernel->at[v], v, handed_over) == -1)
 			return -1;
 		p->kernel->n++;
 	}
+	listenfds_close(handed_over);
 	return 0;
 }
 

@@ -250,6 +250,7 @@ int
 main(int argc, char **argv)
 {
 	static struct proxy proxy;
+	static struct listenfds handed_over;
 	static const int keep[] = {CAP_NET_BIND_SERVICE};
 	struct proxy *p = &proxy;
 	struct ctlsock *ctl = NULL;
@@ -259,11 +260,12 @@ main(int argc, char **argv)
 
 	parse(argc, argv, &o);
 	log_open("hanfs-proxy", o.level);
+	listenfds_receive(&handed_over);
 	signal(SIGPIPE, SIG_IGN);
 	if (sodium_init() == -1)
 		fatal("libsodium does not start");
 	p->cfg = config_load_or_exit(o.config);
-	if (setup(p, &o) == -1 || kernel_listen(p) == -1)
+	if (setup(p, &o) == -1 || kernel_listen(p, &handed_over) == -1)
 		goto done;
 	ctl = ctlsock_new(p->base, o.run_dir, "proxy.sock");
 	if (ctl == NULL)

@@ -27,6 +27,7 @@
 
 #include "hanfs/addr.h"
 #include "hanfs/config.h"
+#include "hanfs/listenfds.h"
 #include "hanfs/recio.h"
 
 #include "core.h"
@@ -160,7 +161,9 @@ const char *proxy_volume_name(const struct proxy *p, uint32_t volume);
 const char *proxy_path_name(const struct proxy *p, uint32_t path);
 
 /* kernel.c */
-int kernel_listen(struct proxy *p);
+/* On each volume's address, by the socket that was handed over, if one was.
+ * Those left over are closed. 0, or -1 with a message. */
+int kernel_listen(struct proxy *p, struct listenfds *handed_over);
 void kernel_end(struct proxy *p);
 /* A reply for the kernel; takes the record. */
 void kernel_reply(struct kernel_conn *kc, struct rec *r,
