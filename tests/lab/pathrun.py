@@ -227,17 +227,6 @@ class Run:
                 p.wait()
         self.lab.down()
 
-    # -- what hanfs itself says
-
-    def show(self):
-        """`hanfsctl show --json` on the client, or {}."""
-        try:
-            text = self.lab.inside(
-                "c1", programs.find(self.lab, "hanfsctl"), "show", "--json")
-            return json.loads(text)
-        except (bed.LabError, ValueError):
-            return {}
-
 
 def memory_for_images():
     """A directory in memory for the volumes, if there is room: the cases

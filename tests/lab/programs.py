@@ -4,6 +4,7 @@ Writes their configuration, starts them through each host's PID 1 (`init`,
 which keeps them running) and waits until they answer.
 """
 
+import json
 import os
 import signal
 import socket
@@ -157,6 +158,22 @@ def wait_daemons(lab):
             loopback = f"127.77.0.{v['id']}"
             wait_rpc(lab, client, loopback, 2049, MOUNT, 10)
             wait_rpc(lab, client, loopback, 2049, NFS, 10)
+        bed.wait_for(f"all paths of {client} to be up",
+                     lambda c=client: paths_up(lab, c), 10)
+
+
+def show(lab, host, what, program):
+    """What hanfsctl says of a daemon, or nothing."""
+    words = [find(lab, "hanfsctl"), "show", what, program, "--json"]
+    try:
+        return json.loads(lab.inside(host, *words))
+    except (LabError, ValueError):
+        return []
+
+
+def paths_up(lab, client):
+    paths = show(lab, client, "paths", "proxy")
+    return paths and all(p["state"] == "up" for p in paths)
 
 
 # -- all of it

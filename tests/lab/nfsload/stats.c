@@ -3,11 +3,11 @@
  * the violations, and a few counters.
  *
  * A mark is a moment (a fault), and a later one at which the fault is sure
- * to be in force.  Of the calls that were outstanding at the later one:
- *   first_ms  from the first moment until one of them was answered; replies
- *	       that were on their way already do not count, but the first
- *	       after PAUSE_S without any (if there was no such pause, none
- *	       was on its way);
+ * to be in force.  What was on its way is still answered; then there is a
+ * pause: the longest time without any reply that begins between the mark and
+ * SOON_S after the fault is sure, if it is PAUSE_S at least.  Of the calls
+ * that were outstanding in it (without a pause: at the later moment):
+ *   first_ms  from the mark until one of them was answered;
  *   all_ms    until all of them were;
  * and of everything until the next mark:
  *   stall_ms  the longest a call took;
@@ -22,7 +22,7 @@
 
 enum { MARKS_MAX = 64, KEPT_MAX = 100, COUNTERS_MAX = 16 };
 
-static const double PAUSE_S = 0.020;
+static const double PAUSE_S = 0.020, SOON_S = 0.050;
 
 struct record {
 	double queued, sent, done;
@@ -178,7 +178,7 @@ print_latency(FILE *f, int kind)
 	free(v);
 }
 
-/* Replies of what was outstanding at a moment, sorted; *lost: how many of
+/* Replies to what was outstanding at a moment, sorted; *lost: how many of
  * these calls were never answered. */
 static double *
 outstanding_at(double at, size_t *n, size_t *lost)
@@ -202,6 +202,45 @@ outstanding_at(double at, size_t *n, size_t *lost)
 	return v;
 }
 
+/* All replies in (from, to], sorted. */
+static double *
+replies_between(double from, double to, size_t *n)
+{
+	double *v = malloc((records_n + 1) * sizeof *v);
+
+	if (v == NULL)
+		err(1, "malloc");
+	*n = 0;
+	for (size_t i = 0; i < records_n; i++) {
+		const struct record *r = &records[i];
+
+		if (!r->verifying && r->done > from && r->done <= to)
+			v[(*n)++] = r->done;
+	}
+	qsort(v, *n, sizeof *v, by_value);
+	return v;
+}
+
+/* A moment within the pause that a mark's fault made, just before its end;
+ * `sure` if it made none. */
+static double
+in_pause(double at, double sure, double ended)
+{
+	double before = at, longest = 0, when = sure;
+	size_t n;
+	double *v = replies_between(at, ended, &n);
+
+	for (size_t i = 0; i < n && before <= sure + SOON_S; i++) {
+		if (v[i] - before >= PAUSE_S && v[i] - before > longest) {
+			longest = v[i] - before;
+			when = v[i] - 1e-6;
+		}
+		before = v[i];
+	}
+	free(v);
+	return when;
+}
+
 /* The longest time between replies, from `at` on. */
 static double
 longest_gap(const double *v, size_t n, double at)
@@ -217,43 +256,23 @@ longest_gap(const double *v, size_t n, double at)
 	return gap;
 }
 
-/* The first reply after a pause, else the very first. */
-static double
-first_after_pause(const double *v, size_t n, double sure)
-{
-	double before = sure;
-
-	for (size_t i = 0; i < n; i++) {
-		if (v[i] - before >= PAUSE_S)
-			return v[i];
-		before = v[i];
-	}
-	return n > 0 ? v[0] : sure;
-}
-
 /* Of everything in (from, to]: the longest call and the longest silence. */
 static void
 stall_between(double from, double to, double *stall, double *gap)
 {
-	double *v = malloc((records_n + 1) * sizeof *v);
-	size_t n = 0;
+	size_t n;
+	double *v = replies_between(from, to, &n);
 
-	if (v == NULL)
-		err(1, "malloc");
+	*gap = longest_gap(v, n, from);
+	free(v);
 	*stall = 0;
 	for (size_t i = 0; i < records_n; i++) {
 		const struct record *r = &records[i];
 
-		if (r->verifying || r->done <= from || r->queued > to)
-			continue;
-		if (r->done - r->queued > *stall)
+		if (!r->verifying && r->done > from && r->queued <= to &&
+		    r->done - r->queued > *stall)
 			*stall = r->done - r->queued;
-		if (r->done <= to)
-			v[n++] = r->done;
 	}
-	qsort(v, n, sizeof *v, by_value);
-	*gap = longest_gap(v, n, from);
-	free(v);
 }
 
 static void
@@ -262,7 +281,8 @@ print_mark(FILE *f, int i, double ended)
 	double at = marks[i].at, stall, gap;
 	double to = i + 1 < marks_n ? marks[i + 1].at : ended;
 	size_t n, lost;
-	double *v = outstanding_at(marks[i].sure, &n, &lost);
+	double pause = in_pause(at, marks[i].sure, ended);
+	double *v = outstanding_at(pause, &n, &lost);
 
 	stall_between(at, to, &stall, &gap);
 	fprintf(f,
@@ -270,8 +290,8 @@ print_mark(FILE *f, int i, double ended)
 	    ", \"lost\": %zu, \"first_ms\": %.3f, \"all_ms\": %.3f"
 	    ", \"stall_ms\": %.3f, \"gap_ms\": %.3f}",
 	    i ? ",\n  " : "", marks[i].name, at, n + lost, lost,
-	    (first_after_pause(v, n, marks[i].sure) - at) * 1e3,
-	    n ? (v[n - 1] - at) * 1e3 : 0, stall * 1e3, gap * 1e3);
+	    n ? (v[0] - at) * 1e3 : 0, n ? (v[n - 1] - at) * 1e3 : 0,
+	    stall * 1e3, gap * 1e3);
 	free(v);
 }
 
