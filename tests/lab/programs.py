@@ -118,9 +118,9 @@ def write_config(lab, extra):
                  '\t\taddress = "10.0.0.1"', "\t\tnfs_port = 2049",
                  "\t\tmount_port = 20048", "\t}", "}"]
     defaults = {
-        "proxy": ['replay_max = "64M"', 'paths = "primary-first"'],
-        "detector": [],
-        "agent": ['key = "/etc/hanfs/server.key"'],
+        "proxy": ['user = "hanfs"', 'replay_max = "64M"', 'paths = "primary-first"'],
+        "detector": ['user = "hanfs"'],
+        "agent": ['user = "root"', 'key = "/etc/hanfs/server.key"'],
     }
     for section, lines in defaults.items():
         more = extra.get(section, [])
