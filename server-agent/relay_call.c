@@ -73,6 +73,7 @@ relay_link_up(struct relay_link *l, uint64_t now_ms)
 static void
 entry_start(struct relay *r, struct relay_entry *e)
 {
+	assert(e->link->state != LINK_DOWN);
 	/* log: a logged call's pre-state and intent come before this. */
 	e->state = ENTRY_RUNNING;
 	relay_act(
@@ -92,8 +93,7 @@ entry_release_keys(struct relay *r, struct relay_entry *e)
 
 		next = ready->next;
 		r->n.waiting--;
-		if (!w->doomed)
-			entry_start(r, w);
+		entry_start(r, w);
 	}
 }
 
@@ -316,8 +316,7 @@ drop_calls(struct relay *r, struct relay_link *l)
 	struct relay_entry *e;
 	unsigned n = 0;
 
-	LIST_FOREACH(e, &l->calls, on_link)
-		e->doomed = true;
+	/* Newest first: none that is left waits for the one that goes. */
 	while ((e = LIST_FIRST(&l->calls)) != NULL) {
 		/* log: one that ran is in doubt, and its entry stays. */
 		if (e->state == ENTRY_RUNNING)

@@ -39,7 +39,6 @@ struct relay_entry {
 	enum call_class class;
 	enum entry_state state;
 	enum kept kept;
-	bool doomed; /* its link is lost, it is about to be dropped */
 	struct rec *rec;
 	struct relay_link *link; /* unless finished */
 	LIST_ENTRY(relay_entry) on_link;

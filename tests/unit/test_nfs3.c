@@ -135,6 +135,10 @@ nothing_may_follow(void **state)
 		put32(&s.args, 0);
 		if (parse(s.proc, s.args.p, s.args.len, s.args.len, &a) == 0)
 			fail_msg("%s with four bytes more", s.name);
+		/* ... nor be said to follow. */
+		if (parse(s.proc, s.args.p, s.args.len - 4, s.args.len, &a) ==
+		    0)
+			fail_msg("%s with four bytes missing", s.name);
 	}
 }
 
