@@ -181,24 +181,24 @@ class Kernel(Client):
             os.access("/sbin/mount.nfs", os.X_OK)
 
     def words(self, host, *command):
-        """A command in a host, but in our process namespace: signals and
-        wait reach it."""
+        """A command in a host, but in our process namespace, so that signals
+        and wait reach it."""
         return ["nsenter", "-t", str(self.lab.need(host)), "-m", "-n", "--",
                 *map(str, command)]
 
     def mount(self):
-        bed.run(*self.words("c1", "mkdir", "-p", self.PLACE))
-        bed.run(*self.words("c1", "mount", "-t", "nfs", "-o", self.OPTIONS,
-                            f"{LOOPBACK}:/home", self.PLACE), timeout=30)
+        self.lab.inside("c1", "mkdir", "-p", self.PLACE)
+        self.lab.inside("c1", "mount", "-t", "nfs", "-o", self.OPTIONS,
+                        f"{LOOPBACK}:/home", self.PLACE, timeout=30)
 
     def unmount(self):
-        bed.run(*self.words("c1", "umount", self.PLACE), timeout=60)
+        self.lab.inside("c1", "umount", self.PLACE, timeout=60)
 
     def start(self):
         self.worker = programs.find(self.lab, "worker")
         self.manifest = self.lab.path("manifest")
         self.mount()
-        bed.run(*self.words("c1", "mkdir", f"{self.PLACE}/load"), timeout=30)
+        self.lab.inside("c1", "mkdir", f"{self.PLACE}/load", timeout=30)
         self.spawn(self.words(
             "c1", self.worker, "run", f"{self.PLACE}/load", self.PROCESSES,
             time.monotonic_ns() % 1000000, self.manifest),
@@ -242,7 +242,7 @@ class Kernel(Client):
         for way in ([], ["-f", "-l"]):
             try:
                 subprocess.run(
-                    self.words("c1", "umount", *way, self.PLACE), timeout=5,
-                    stderr=subprocess.DEVNULL, check=False)
+                    [*self.lab.enter("c1"), "umount", *way, self.PLACE],
+                    timeout=5, stderr=subprocess.DEVNULL, check=False)
             except subprocess.TimeoutExpired:
                 continue

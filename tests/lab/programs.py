@@ -19,7 +19,7 @@ from bed import HERE, NETWORKS, SERVERS, VOLUMES, LabError, run
 NFS, MOUNT = 100003, 100005
 DIRECT_PORT, DIRECT_MOUNT_PORT = 12049, 12048
 PLACES = ("", "proxy", "detector", "server-agent", "ctl", "tests/lab",
-          "tests/lab/callcount", "tests/lab/nfsload")
+          "tests/lab/callcount", "tests/lab/nfsload", "tests/vm")
 
 GANESHA = """\
 NFS_CORE_PARAM {{

@@ -49,7 +49,7 @@ STORY = (
     Fault("30% of all frames lost, network {n}", "loss {n} 30", 4),
     Fault("both networks down for 5 s", "both-down", 5, ridden=False),
     Fault("proxy killed, started again at once", "proxy-kill", 2,
-          noticed=False),
+          noticed=False, ridden=False),
 )
 
 
@@ -99,9 +99,9 @@ class Show:
 
     def line(self, what):
         c = self.client
-        self.calls = [x for x in self.calls if x[0] > c.now - 1.1]
-        if not self.calls or self.calls[-1][0] < c.now:
-            self.calls.append((c.now, c.calls))
+        if self.calls[-1][0] < c.now:
+            self.calls = [x for x in self.calls[:-1] if x[0] > c.now - 1.1] \
+                + [self.calls[-1], (c.now, c.calls)]
         (t0, n0), (t1, n1) = self.calls[0], self.calls[-1]
         rate = (n1 - n0) / (t1 - t0) if t1 > t0 else 0
         stall = max(0, c.now - c.oldest) * 1e3
@@ -158,21 +158,19 @@ class Show:
         self.client.mark()
         self.say(at, f"== {text}")
         word = None
-        while (left := at + fault.seconds - time.monotonic()) > 0:
+        while (left := made + fault.seconds - time.monotonic()) > 0:
             self.go(min(left, 0.5), words)
             if fault.noticed and not word:
                 word = self.noticed(at, networks, since)
                 if word:
                     self.say(at + word[0] / 1e3, f"   proxy: {word[1]}")
-        healed = time.monotonic()
-        for _, healed in faults.heal(self.lab):
-            pass
-        if fault.noticed:
-            self.say(healed, "== healed")
+        over = time.monotonic()
+        if faults.heal(self.lab):
+            self.say(over, "== healed")
         self.rows.append({
             "fault": text, "network": n if len(networks) == 1 else None,
             "noticed_ms": max(0, word[0]) if word else None,
-            "lasted_ms": (healed - at) * 1e3, "made_ms": (made - at) * 1e3})
+            "lasted_ms": (over - at) * 1e3, "made_ms": (made - at) * 1e3})
         self.go(PAUSE_S, "no fault")
         if not self.calm():
             self.problems.append(f"{text}: the paths were not up again "
