@@ -105,6 +105,7 @@ open_sockets(struct detector *d, struct ctlsock **ctl)
 		return;
 	if (daemon_run_dir(d->opt.run_dir) < 0)
 		exit(1);
+	daemon_notify_open();
 	fd = reporter_listen(d->opt.run_dir, d->cfg->proxy.user);
 	if (fd < 0)
 		exit(1);

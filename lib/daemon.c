@@ -1,19 +1,18 @@
 /*
  * A daemon's start. See hanfs/daemon.h.
  */
-#include "config.h"
-
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
-#ifdef HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
 
 #include "hanfs/daemon.h"
 #include "hanfs/log.h"
@@ -103,14 +102,46 @@ daemon_raise_files(void)
 		    strerror(errno));
 }
 
+static int notify_fd = -1;
+
+void
+daemon_notify_open(void)
+{
+	const char *name = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	socklen_t len;
+
+	if (name == NULL || notify_fd != -1)
+		return;
+	len = (socklen_t)strlen(name);
+	if ((name[0] == '/' || name[0] == '@') &&
+	    len < sizeof(un.sun_path)) {
+		memcpy(un.sun_path, name, len);
+		if (name[0] == '@')
+			un.sun_path[0] = '\0'; /* abstract, see unix(7) */
+		len += (socklen_t)offsetof(struct sockaddr_un, sun_path);
+		notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (notify_fd != -1 &&
+		    connect(notify_fd, (struct sockaddr *)&un, len) == 0)
+			return;
+	} else
+		errno = EINVAL;
+	log_warn("NOTIFY_SOCKET=%s: %s; the service manager will not hear "
+	    "that we are ready", name, strerror(errno));
+	if (notify_fd != -1)
+		close(notify_fd);
+	notify_fd = -1;
+	unsetenv("NOTIFY_SOCKET"); /* said once */
+}
+
 static void
 notify(const char *state)
 {
-#ifdef HAVE_SYSTEMD
-	sd_notify(0, state);
-#else
-	(void)state;
-#endif
+	daemon_notify_open();
+	if (notify_fd != -1 &&
+	    send(notify_fd, state, strlen(state), MSG_NOSIGNAL) == -1)
+		log_warn("the service manager cannot be told %s: %s", state,
+		    strerror(errno));
 }
 
 void

@@ -287,6 +287,7 @@ main(int argc, char **argv)
 	    "%llu", p->pxcfg.nvolumes, p->pxcfg.nservers, p->pxcfg.nnetworks,
 	    (unsigned long long)p->who.incarnation);
 	event_base_dispatch(p->base);
+	daemon_stopping();
 	event_del(&on_term);
 	event_del(&on_int);
 	status = 0;

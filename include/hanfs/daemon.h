@@ -23,7 +23,13 @@ void daemon_io_flusher(void);
 /* The soft limit of open files becomes the hard one. */
 void daemon_raise_files(void);
 
-/* systemd: READY=1, WATCHDOG=1, STOPPING=1; nothing without it. */
+/*
+ * The service manager's socket, NOTIFY_SOCKET of sd_notify(3), if there is
+ * one. To be called by those who change their root directory, before that;
+ * for all others the first message does it.
+ */
+void daemon_notify_open(void);
+/* READY=1, WATCHDOG=1, STOPPING=1; nothing without a service manager. */
 void daemon_ready(void);
 void daemon_alive(void);
 void daemon_stopping(void);
