@@ -52,15 +52,15 @@ conn_new(struct agent *a, int fd, const struct hanfs_addr *peer,
 void
 conn_end(struct netconn *c, const char *why)
 {
+	static struct log_limit limit = LOG_LIMIT_INIT(100, 10000);
 	struct agent *a = c->a;
 	char peer[ADDR_TEXT_SIZE];
 
 	if (c->s.fd == -1)
 		return;
-	if (why != NULL && c->kind == KIND_PROXY)
-		log_info("%s closed: %s", peer_name(c, peer), why);
-	else if (why != NULL)
-		log_debug("%s closed: %s", peer_name(c, peer), why);
+	if (why != NULL && c->kind != KIND_NEW)
+		log_limited(&limit, a->now_ms, LOG_LEVEL_INFO, "%s closed: %s",
+		    peer_name(c, peer), why);
 	stream_close(&c->s);
 	rec_unref(c->held);
 	c->held = NULL;

@@ -125,7 +125,7 @@ enum {
 	CONNS_MAX = 2048,
 	CALL_RECS = 8192,
 	REPLY_RECS = 8192, /* beside those that are kept */
-	CHUNKS = 512,      /* of 64 KiB, in each pool */
+	CHUNKS = 256,      /* of 64 KiB, in each pool */
 	CHUNKS_RESERVE = 64,
 	PIPES = 192,      /* in each pool */
 	KEPT_SIZE = 2048, /* bytes of one kept reply, with its entry */

@@ -115,6 +115,9 @@ send_hello(struct netconn *c, uint32_t xid, enum hanfs_status status,
 	send_result(c, xid, (xdrproc_t)xdr_hanfs_hello_res, &res);
 }
 
+/* Changes of state; but whoever comes may come often. */
+static struct log_limit hello_limit = LOG_LIMIT_INIT(100, 10000);
+
 void
 proc_hello_answer(struct netconn *c, const struct relay_hello_answer *ans)
 {
@@ -122,7 +125,8 @@ proc_hello_answer(struct netconn *c, const struct relay_hello_answer *ans)
 
 	c->hello_waits = false;
 	if (ans->status != HANFS_OK)
-		log_info("%s: HELLO refused: %s",
+		log_limited(&hello_limit, c->a->now_ms, LOG_LEVEL_INFO,
+		    "%s: HELLO refused: %s",
 		    addr_format(&c->peer, peer, sizeof(peer)),
 		    proc_status_name(ans->status));
 	else
@@ -137,12 +141,14 @@ log_hello(const struct netconn *c, const hanfs_hello_args *in)
 	const uint8_t *id = (const uint8_t *)in->who.client;
 
 	if (in->kconn == 0)
-		log_info("%s: HELLO of client %02x%02x%02x%02x, control",
+		log_limited(&hello_limit, c->a->now_ms, LOG_LEVEL_INFO,
+		    "%s: HELLO of client %02x%02x%02x%02x, control",
 		    addr_format(&c->peer, peer, sizeof(peer)), id[0], id[1],
 		    id[2], id[3]);
 	else
-		log_info("%s: HELLO of client %02x%02x%02x%02x, volume %s, "
-			 "kconn %llu, network %s, generation %llu",
+		log_limited(&hello_limit, c->a->now_ms, LOG_LEVEL_INFO,
+		    "%s: HELLO of client %02x%02x%02x%02x, volume %s, "
+		    "kconn %llu, network %s, generation %llu",
 		    addr_format(&c->peer, peer, sizeof(peer)), id[0], id[1],
 		    id[2], id[3], in->volume, (unsigned long long)in->kconn,
 		    in->network, (unsigned long long)in->generation);
@@ -193,6 +199,7 @@ do_hello(struct netconn *c, uint32_t xid, struct cursor args)
 static bool
 do_fence(struct netconn *c, uint32_t xid, struct cursor args)
 {
+	static struct log_limit fence_limit = LOG_LIMIT_INIT(100, 10000);
 	char volume[HANFS_NAME_MAX + 1], network[HANFS_NAME_MAX + 1];
 	hanfs_fence_args in = {.volume = volume, .network = network};
 	hanfs_fence_res res = {.status = HANFS_BAD_ARGUMENT};
@@ -209,8 +216,9 @@ do_fence(struct netconn *c, uint32_t xid, struct cursor args)
 	if (f.network >= 0 || network[0] == '\0')
 		res.status = relay_fence(c->rc, &f, &closed, c->a->now_ms);
 	res.closed = closed;
-	log_info("FENCE volume %s kconn %llu network %s floor %llu: %s, "
-		 "%u closed",
+	log_limited(&fence_limit, c->a->now_ms, LOG_LEVEL_INFO,
+	    "FENCE volume %s kconn %llu network %s floor %llu: %s, "
+	    "%u closed",
 	    volume, (unsigned long long)in.kconn,
 	    network[0] != '\0' ? network : "all", (unsigned long long)in.floor,
 	    proc_status_name(res.status), closed);
