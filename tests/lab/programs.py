@@ -118,7 +118,8 @@ def write_config(lab, extra):
                  '\t\taddress = "10.0.0.1"', "\t\tnfs_port = 2049",
                  "\t\tmount_port = 20048", "\t}", "}"]
     defaults = {
-        "proxy": ['user = "hanfs"', 'replay_max = "64M"', 'paths = "primary-first"'],
+        "proxy": ['user = "hanfs"', 'replay_max = "64M"',
+                  'paths = "primary-first"'],
         "detector": ['user = "hanfs"'],
         "agent": ['user = "root"', 'key = "/etc/hanfs/server.key"'],
     }
