@@ -51,11 +51,18 @@ fill_ahead(struct rec_reader *rd, int fd)
 	size_t want = rd->bulk ? BULK_AHEAD : RECIO_AHEAD;
 	ssize_t n;
 
+	/* Between records a socket that had too little has nothing more;
+	 * when it has again, there is an event. */
+	if (rd->dry && have == 0 && rd->rec == NULL) {
+		rd->dry = false;
+		return REC_AGAIN;
+	}
 	memmove(rd->ahead, rd->ahead + rd->ahead_at, have);
 	rd->ahead_at = 0;
 	rd->ahead_len = have;
 	n = recv(fd, rd->ahead + have, want - have, MSG_DONTWAIT);
 	if (n > 0) {
+		rd->dry = (size_t)n < want - have;
 		rd->ahead_len += (uint32_t)n;
 		rd->bytes += (uint64_t)n;
 		return REC_DONE;

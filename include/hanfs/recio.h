@@ -43,6 +43,7 @@ struct rec_reader {
 	unsigned frags;
 	bool last;		/* the present fragment is the last */
 	bool bulk;		/* the record before was long: read less ahead */
+	bool dry;		/* the socket gave less than was asked of it */
 	bool urgent;		/* may take what the pool keeps in reserve */
 	uint32_t ahead_at, ahead_len;
 	uint64_t bytes;		/* read since the start */
