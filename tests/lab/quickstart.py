@@ -340,10 +340,14 @@ def main():
 
 
 def show_logs(lab):
-    """The last words of hanfs' programs, which go with the lab."""
-    for path in sorted(lab.path("log").glob("*.hanfs-*")):
-        lines = path.read_text(errors="replace").splitlines()[-8:]
-        print("\n".join([f"-- {path.name}", *lines]), file=sys.stderr)
+    """The last words of the programs, which go with the lab."""
+    for path in sorted(lab.path("log").glob("*.*")):
+        lines = path.read_text(errors="replace").splitlines()
+        if "ganesha" in path.name:
+            lines = [x for x in lines if ":CRIT :" in x and "DBUS" not in x]
+        if lines:
+            print("\n".join([f"-- {path.name}", *lines[-8:]]),
+                  file=sys.stderr)
 
 
 if __name__ == "__main__":
