@@ -6,6 +6,8 @@
 
 #include "server-agent/keys.h"
 
+enum { BUCKETS_MAX = 4096 };
+
 struct key_lock {
 	struct key_lock *chain; /* in the bucket, or in the free list */
 	uint64_t key;
@@ -30,7 +32,8 @@ keys_new(unsigned requests_max)
 
 	if (k == NULL)
 		return NULL;
-	while (nbuckets < nlocks)
+	/* Few keys are in use at a time: better a small, warm table. */
+	while (nbuckets < nlocks && nbuckets < BUCKETS_MAX)
 		nbuckets *= 2;
 	k->mask = nbuckets - 1;
 	k->bucket = calloc(nbuckets, sizeof(struct key_lock *));

@@ -200,10 +200,7 @@ read_one(struct stream *s)
 	case REC_DONE:
 		fed(s);
 		s->ops->record(s, rec);
-		/* With nothing read ahead another read would most often find
-		 * nothing; if there is something, the loop will tell. */
-		return s->fd != -1 && s->paused == 0 &&
-		       s->in.ahead_at < s->in.ahead_len;
+		return s->fd != -1 && s->paused == 0;
 	case REC_AGAIN:
 		return false;
 	case REC_WAIT:
