@@ -29,6 +29,7 @@ from bed import LabError
 
 OWNER = bed.VOLUMES["home"]["owner"]
 LOOPBACK = "127.77.0.1"
+SOON_S = 0.1
 SILENCE_S = 60  # how long calls may wait at the end
 
 
@@ -51,11 +52,11 @@ class Result:
 
 
 def first_after(at, calls):
-    """ms from `at` to the first reply to a call that was waiting then, but
-    for those that were on their way: the one that ends the longest silence
-    between these replies."""
-    times = [at] + sorted(done for made, done in calls if made <= at < done)
-    gaps = [(b - a, b) for a, b in zip(times, times[1:])]
+    """ms from a fault to the end of the silence that it made: the longest
+    time without any reply that begins at most SOON_S later, when what was
+    on its way has arrived."""
+    times = [at] + sorted(done for _, done in calls if done > at)
+    gaps = [(b - a, b) for a, b in zip(times, times[1:]) if a <= at + SOON_S]
     return (max(gaps)[1] - at) * 1e3 if gaps else 0
 
 

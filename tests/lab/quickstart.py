@@ -227,11 +227,10 @@ class Show:
             print("  ".join(x.ljust(w) if i == 0 else x.rjust(w) for
                             i, (x, w) in enumerate(zip(row, width))))
         print(f"""
-First replayed reply: from the fault to the end of the silence it made, the
-first reply to one of the calls that were waiting when it struck.
+First replayed reply: from the fault to the end of the silence that it made.
 {self.result.calls:,} calls, {self.result.errors} errors. At the end \
-{self.result.compared} were
-compared with what must be there.""")
+{self.result.compared}
+were compared with what must be there.""")
         for line in self.result.said[:10] + self.problems:
             print(f"  ! {line}")
 

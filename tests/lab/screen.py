@@ -79,6 +79,6 @@ def ask(lab, what):
 def ms(value, least=0):
     if value is None:
         return "-"
-    if value <= least:
-        return f"< {least} ms"
+    if value <= max(least, 0.5):
+        return f"< {max(least, 1)} ms"
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1e3:.2f} s"
