@@ -125,10 +125,12 @@ agent_start(struct agent *a)
 	}
 	if (a->hb != NULL)
 		hbsend_alive(a->hb, a->now_ms);
+	if (listen_start(a) == -1)
+		return -1;
 	announce_volumes(a);
 	event_assign(&a->tick, a->base, -1, EV_PERSIST, on_tick, a);
 	event_add(&a->tick, &period);
-	return listen_start(a);
+	return 0;
 }
 
 void

@@ -96,6 +96,25 @@ client_new(
 
 /* --- kernel connections */
 
+static struct relay_table *
+table_get(struct relay_client *cl, unsigned volume)
+{
+	struct relay_table *t;
+
+	LIST_FOREACH(t, &cl->tables, next)
+		if (t->volume == volume)
+			return t;
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return NULL;
+	t->client = cl;
+	t->volume = volume;
+	for (unsigned i = 0; i < KEPT_LISTS; i++)
+		TAILQ_INIT(&t->kept[i]);
+	LIST_INSERT_HEAD(&cl->tables, t, next);
+	return t;
+}
+
 struct relay_kconn *
 kconn_find(struct relay_client *cl, unsigned volume, uint64_t number)
 {
@@ -112,7 +131,7 @@ struct relay_kconn *
 kconn_new(struct relay *r, struct relay_client *cl, unsigned volume,
     uint64_t number, uint64_t now_ms)
 {
-	struct relay_table *t = table_get(r, cl, volume);
+	struct relay_table *t = table_get(cl, volume);
 	struct relay_kconn *k;
 
 	if (t == NULL || r->n.kconns >= r->cfg.kconns_max ||
@@ -188,6 +207,7 @@ kconn_end(struct relay *r, struct relay_kconn *k, uint64_t now_ms)
 	for (unsigned i = 0; i < RELAY_NETWORKS_MAX; i++)
 		k->floors[i] = UINT64_MAX;
 	kconn_close_all(k, RELAY_R_IDLE, now_ms);
+	table_orphan(r, k->table, k, now_ms);
 	k->idle_since_ms = now_ms;
 	relay_note(r, "client %s kconn %llu is over",
 	    relay_client_name(k->client, name), (unsigned long long)k->number);

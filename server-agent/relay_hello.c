@@ -51,7 +51,7 @@ client_renew(struct relay *r, struct relay_client *cl, uint64_t incarnation,
 		kconn_retire(r, k, RELAY_R_INCARNATION, now_ms);
 	}
 	LIST_FOREACH(t, &cl->tables, next)
-		table_orphan(r, t, now_ms);
+		table_orphan(r, t, NULL, now_ms);
 }
 
 /* Who is it? Makes the client and raises its incarnation. */

@@ -26,7 +26,8 @@ enum entry_state {
 /* The lists of kept replies, by what lets them go. */
 enum kept {
 	KEPT_UNACKED, /* retain_ms of real time */
-	KEPT_ORPHAN,  /* of an older incarnation: orphan_ms of client time */
+	KEPT_ORPHAN,  /* of an older incarnation, or of a kernel connection
+		       * that is over: orphan_ms of client time */
 	KEPT_ACKED,   /* linger_ms of client time, or a want of room */
 	KEPT_LISTS,
 };
@@ -202,8 +203,6 @@ void link_open(struct relay_link *l);
 /* relay_table.c */
 int table_init(struct relay *r);
 void table_fini(struct relay *r);
-struct relay_table *table_get(
-    struct relay *r, struct relay_client *cl, unsigned volume);
 struct relay_entry *entry_find(
     struct relay *r, struct relay_table *t, const struct call_id *id);
 struct relay_entry *entry_find_running(
@@ -219,7 +218,10 @@ void entry_finish(
 void entry_again(struct relay *r, struct relay_entry *e, struct relay_conn *c,
     uint64_t now_ms);
 void entry_free(struct relay *r, struct relay_entry *e);
-void table_orphan(struct relay *r, struct relay_table *t, uint64_t now_ms);
+/* Nobody will acknowledge these any more, unless they are asked for again:
+ * what was asked for over k, or over anything (NULL). */
+void table_orphan(struct relay *r, struct relay_table *t,
+    const struct relay_kconn *k, uint64_t now_ms);
 void table_expire(struct relay *r, struct relay_table *t, uint64_t now_ms);
 unsigned table_ack(struct relay *r, struct relay_table *t,
     struct relay_kconn *k, uint32_t xid, uint64_t now_ms);

@@ -37,26 +37,6 @@ table_fini(struct relay *r)
 	free(r->by_xid);
 }
 
-struct relay_table *
-table_get(struct relay *r, struct relay_client *cl, unsigned volume)
-{
-	struct relay_table *t;
-
-	(void)r;
-	LIST_FOREACH(t, &cl->tables, next)
-		if (t->volume == volume)
-			return t;
-	t = calloc(1, sizeof(*t));
-	if (t == NULL)
-		return NULL;
-	t->client = cl;
-	t->volume = volume;
-	for (unsigned i = 0; i < KEPT_LISTS; i++)
-		TAILQ_INIT(&t->kept[i]);
-	LIST_INSERT_HEAD(&cl->tables, t, next);
-	return t;
-}
-
 /* --- the two hashes */
 
 static uint64_t
@@ -161,15 +141,21 @@ unkeep(struct relay_entry *e)
 	e->table->nkept[e->kept]--;
 }
 
+static bool
+asked_over(const struct relay_entry *e, const struct relay_kconn *k)
+{
+	return e->kconn == k->number && e->incarnation == k->incarnation;
+}
+
 /* The list for an entry that was just finished, or asked for again. */
 static void
-keep_fresh(struct relay *r, struct relay_entry *e, uint64_t now_ms)
+keep_fresh(struct relay *r, struct relay_entry *e, bool over, uint64_t now_ms)
 {
 	const struct relay_client *cl = e->table->client;
 
 	if (cl->plain) /* it never acknowledges */
 		keep(r, e, KEPT_ACKED, now_ms);
-	else if (e->incarnation < cl->incarnation)
+	else if (over || e->incarnation < cl->incarnation)
 		keep(r, e, KEPT_ORPHAN, now_ms);
 	else
 		keep(r, e, KEPT_UNACKED, now_ms);
@@ -179,6 +165,9 @@ void
 entry_finish(
     struct relay *r, struct relay_entry *e, struct rec *reply, uint64_t now_ms)
 {
+	const struct relay_kconn *k = e->link->kconn;
+	bool over = k->over && asked_over(e, k);
+
 	entry_unask(e);
 	xid_remove(r, e);
 	LIST_REMOVE(e, on_link);
@@ -189,7 +178,7 @@ entry_finish(
 	r->n.in_progress--;
 	r->n.kept++;
 	xid_insert(r, e);
-	keep_fresh(r, e, now_ms);
+	keep_fresh(r, e, over, now_ms);
 }
 
 void
@@ -202,7 +191,7 @@ entry_again(struct relay *r, struct relay_entry *e, struct relay_conn *c,
 	e->kconn = c->kconn->number;
 	e->incarnation = c->incarnation;
 	xid_insert(r, e);
-	keep_fresh(r, e, now_ms);
+	keep_fresh(r, e, false, now_ms);
 }
 
 unsigned
@@ -215,8 +204,8 @@ table_ack(struct relay *r, struct relay_table *t, struct relay_kconn *k,
 	for (e = *xid_bucket(r, t, k->number, xid); e != NULL;
 	     e = e->xid_next) {
 		if (e->state != ENTRY_FINISHED || e->table != t ||
-		    e->id.xid != xid || e->kconn != k->number ||
-		    e->incarnation != k->incarnation || e->kept == KEPT_ACKED)
+		    e->id.xid != xid || !asked_over(e, k) ||
+		    e->kept == KEPT_ACKED)
 			continue;
 		unkeep(e);
 		keep(r, e, KEPT_ACKED, now_ms);
@@ -226,11 +215,15 @@ table_ack(struct relay *r, struct relay_table *t, struct relay_kconn *k,
 }
 
 void
-table_orphan(struct relay *r, struct relay_table *t, uint64_t now_ms)
+table_orphan(struct relay *r, struct relay_table *t,
+    const struct relay_kconn *k, uint64_t now_ms)
 {
-	struct relay_entry *e;
+	struct relay_entry *e, *next;
 
-	while ((e = TAILQ_FIRST(&t->kept[KEPT_UNACKED])) != NULL) {
+	for (e = TAILQ_FIRST(&t->kept[KEPT_UNACKED]); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, on_kept);
+		if (k != NULL && !asked_over(e, k))
+			continue;
 		unkeep(e);
 		keep(r, e, KEPT_ORPHAN, now_ms);
 	}

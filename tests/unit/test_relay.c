@@ -447,6 +447,40 @@ ack_names_the_last_asker(void **state)
 	bed_end(&b);
 }
 
+static void
+over_makes_orphans(void **state)
+{
+	struct bed b = bed_config();
+	struct bed_conn a, o, c;
+	struct relay_speaker who = bed_who(1, 1);
+	unsigned closed;
+
+	(void)state;
+	bed_begin(&b);
+	bed_open(&b, &a, who, 5, NET_A, 1);
+	bed_open(&b, &o, who, 6, NET_A, 1);
+	bed_conn(&b, &c);
+	bed_hello(&b, &c, who, 0, 0, 0);
+	fill(&b, &a, 100, 2);
+	fill(&b, &o, 200, 1);
+	bed_call(&b, &a, 300, NFS3_CREATE, "late");
+	bed_fence(&b, &c, who, 5, -1, UINT64_MAX, &closed);
+	bed_reply(&b, b.link[3], 300);
+	assert_int_equal(bed_count(&b).kept, 4);
+	/* The kernel comes back and asks for one over a new connection. */
+	bed_open(&b, &a, who, 7, NET_A, 1);
+	bed_call(&b, &a, 100, NFS3_CREATE, "f100");
+	assert_int_equal(a.sent, 1);
+	bed_pass(&b, 599999);
+	assert_int_equal(bed_count(&b).kept, 4);
+	bed_pass(&b, 1);
+	assert_int_equal(bed_count(&b).kept, 2); /* it, and the other's */
+	bed_gone(&b, &a);
+	bed_gone(&b, &o);
+	bed_gone(&b, &c);
+	bed_end(&b);
+}
+
 int
 main(void)
 {
@@ -465,6 +499,7 @@ main(void)
 	    cmocka_unit_test(oldest_acknowledged_goes_first),
 	    cmocka_unit_test(linger_clock_stands_still),
 	    cmocka_unit_test(ack_names_the_last_asker),
+	    cmocka_unit_test(over_makes_orphans),
 	};
 
 	return cmocka_run_group_tests_name("relay", tests, NULL, NULL);
