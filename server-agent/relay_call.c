@@ -196,7 +196,7 @@ begin(struct relay_conn *c, struct relay_link *l, struct rec *rec,
 	e->since_ms = now_ms;
 	entry_ask(e, c);
 	link_open(l);
-	if (info->id.prog == RPC_PROG_NFS)
+	if (info->id.prog == RPC_PROG_NFS && info->class != CALL_PASSED)
 		call_keys(
 		    &set, r->cfg.secret, t->volume, info->id.proc, &info->nfs);
 	if (keys_take(r->keys, &e->keys, &set))

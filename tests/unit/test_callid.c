@@ -234,6 +234,43 @@ mount_calls(void **state)
 	assert_int_equal(answer, RPC_ANSWER_GARBAGE_ARGS);
 }
 
+/* A wrapped body passes, whatever is in it; a readable one is looked at. */
+static void
+gss_calls(void **state)
+{
+	enum { CRED = 7 * 4, GSS_PROC = CRED + 3 * 4, SERVICE = GSS_PROC + 8 };
+	struct call_info info;
+	enum rpc_answer answer;
+	struct bytes b = {0};
+
+	(void)state;
+	put32(&b, 9); /* xid, CALL, RPC 2, NFS 3, CREATE */
+	put32(&b, 0);
+	put32(&b, 2);
+	put32(&b, RPC_PROG_NFS);
+	put32(&b, 3);
+	put32(&b, NFS3_CREATE);
+	put32(&b, RPC_AUTH_GSS); /* version, DATA, sequence, privacy, - */
+	put32(&b, 20);
+	put32(&b, 1);
+	put32(&b, 0);
+	put32(&b, 77);
+	put32(&b, 3);
+	put32(&b, 0);
+	put32(&b, RPC_AUTH_NONE);
+	put32(&b, 0);
+	put32(&b, 0xdeadbeef); /* sealed */
+	assert_int_equal(look_at(&b, &info, &answer), CALL_FORWARD);
+	assert_int_equal(info.class, CALL_PASSED);
+	be32_put(b.p + SERVICE, 2);
+	assert_int_equal(look_at(&b, &info, &answer), CALL_FORWARD);
+	be32_put(b.p + SERVICE, 1);
+	assert_int_equal(look_at(&b, &info, &answer), CALL_ANSWER);
+	assert_int_equal(answer, RPC_ANSWER_GARBAGE_ARGS);
+	be32_put(b.p + GSS_PROC, 1); /* INIT */
+	assert_int_equal(look_at(&b, &info, &answer), CALL_FORWARD);
+}
+
 int
 main(void)
 {
@@ -245,6 +282,7 @@ main(void)
 	    cmocka_unit_test(head_is_enough_for_write),
 	    cmocka_unit_test(what_is_answered_and_dropped),
 	    cmocka_unit_test(mount_calls),
+	    cmocka_unit_test(gss_calls),
 	};
 
 	return cmocka_run_group_tests_name("callid", tests, set_up, NULL);
