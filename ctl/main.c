@@ -6,7 +6,6 @@
 #include <getopt.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "hanfs/daemon.h"
 
@@ -35,29 +34,6 @@ usage(FILE *to)
 		fprintf(to, "  %-7s %-28s %s\n", commands[i].name,
 		    commands[i].args, commands[i].help);
 	fputs("Words can be shortened as long as they stay clear.\n", to);
-}
-
-int
-ctl_word(const char *what, const char *word, const char *const *names)
-{
-	int found = -1, n = 0;
-
-	for (int i = 0; names[i] != NULL; i++) {
-		if (strcmp(names[i], word) == 0)
-			return i;
-		if (strncmp(names[i], word, strlen(word)) == 0) {
-			found = i;
-			n++;
-		}
-	}
-	if (n == 1)
-		return found;
-	fprintf(stderr, "hanfsctl: %s %s: '%s'; there are:",
-	    n == 0 ? "unknown" : "ambiguous", what, word);
-	for (int i = 0; names[i] != NULL; i++)
-		fprintf(stderr, " %s", names[i]);
-	fputc('\n', stderr);
-	return -1;
 }
 
 static int

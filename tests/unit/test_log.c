@@ -2,45 +2,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "hanfs/log.h"
 #include "unit.h"
 
-static int saved_stderr, capture_fd;
-static char text[16384];
+#include "capture.h"
+
+static struct capture err;
 
 static int
-capture_start(void **state)
+start(void **state)
 {
 	(void)state;
-	saved_stderr = dup(STDERR_FILENO);
-	capture_fd = memfd_create("stderr", 0);
-	assert_true(saved_stderr >= 0 && capture_fd >= 0);
-	assert_int_equal(dup2(capture_fd, STDERR_FILENO), STDERR_FILENO);
+	capture_start(&err, STDERR_FILENO);
 	return 0;
 }
 
 static int
-capture_stop(void **state)
+stop(void **state)
 {
 	(void)state;
-	dup2(saved_stderr, STDERR_FILENO);
-	close(saved_stderr);
-	close(capture_fd);
+	capture_stop(&err);
 	return 0;
 }
 
 static const char *
 captured(void)
 {
-	ssize_t n = pread(capture_fd, text, sizeof(text) - 1, 0);
-
-	assert_true(n >= 0);
-	text[n] = '\0';
-	return text;
+	return capture_text(&err);
 }
 
 static unsigned
@@ -150,8 +141,7 @@ test_fatal_exits(void **state)
 	assert_non_null(strstr(captured(), "no such server: s9\n"));
 }
 
-#define CAPTURED(f) \
-	cmocka_unit_test_setup_teardown(f, capture_start, capture_stop)
+#define CAPTURED(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
 int
 main(void)
