@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "hanfs/ctlsock.h"
 #include "hanfs/daemon.h"
@@ -179,23 +178,12 @@ memory_new(struct proxy *p)
 	return 0;
 }
 
-static void
-raise_files(void)
-{
-	struct rlimit rl;
-
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
-		rl.rlim_cur = rl.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &rl);
-	}
-}
-
 static int
 setup(struct proxy *p, const struct options *o)
 {
 	p->run_dir = o->run_dir;
 	p->state_dir = o->state_dir;
-	raise_files();
+	daemon_raise_files();
 	if (daemon_run_dir(o->run_dir) == -1 ||
 	    identity_load(&p->who, o->state_dir) == -1)
 		return -1;
