@@ -22,7 +22,7 @@ class Case:
         self.mark = kw.get("mark", "fault")  # from which it counts
         self.runs = kw.get("runs")  # instead of the usual number
         self.check = kw.get("check")
-        self.load = kw.get("load", ["-n", "16"])
+        self.load = kw.get("load", ["-n", "20"])
         self.conf = kw.get("conf", {})
         self.long = kw.get("long", False)  # not in the short form
         self.doubles_allowed = kw.get("doubles_allowed", False)
@@ -99,7 +99,7 @@ def check_loss(r, load, calls):
     return []
 
 
-@case("loss-30", check=check_loss, load=["-n", "16", "--io-max", "65536"])
+@case("loss-30", check=check_loss, load=["-n", "20", "--io-max", "65536"])
 def loss(r):
     """30% of one network's packets lost"""
     r.captures = {x: r.counter(x, "c1", "-i", bed.net(x)[1], "-o", "-v",
@@ -193,7 +193,7 @@ def reconnects(r, load, calls):
         ["the client never had to reconnect"]
 
 
-@case("proxy-kill", load=["-n", "16", "--reconnect"], check=reconnects)
+@case("proxy-kill", load=["-n", "20", "--reconnect"], check=reconnects)
 def proxy_kill(r):
     """The proxy killed and started again"""
     warm(r)
