@@ -8,7 +8,7 @@ run is tests/vm/worker and nfsload; neither shares code with hanfs.
 	poll(seconds)		reads what it says; False once it has ended
 	now, calls, oldest	of its last tick: when it was, calls answered,
 				when the oldest call that waits was made
-	mark()			a fault was made just now
+	mark(at)		a fault was begun at `at`, is in force now
 	calm()			no call waits for that fault any more
 	finish()		ends the load, compares everything; a Result
 	kill()			whatever state it is in: nothing is left of it
@@ -29,7 +29,7 @@ from bed import LabError
 
 OWNER = bed.VOLUMES["home"]["owner"]
 LOOPBACK = "127.77.0.1"
-SOON_S = 0.1
+SOON_S = 0.05
 SILENCE_S = 60  # how long calls may wait at the end
 
 
@@ -51,12 +51,13 @@ class Result:
     said: list = field(default_factory=list)  # the errors in words
 
 
-def first_after(at, calls):
+def first_after(at, sure, calls):
     """ms from a fault to the end of the silence that it made: the longest
-    time without any reply that begins at most SOON_S later, when what was
-    on its way has arrived."""
+    time without any reply that begins before what was on its way when the
+    fault was sure to be in force has arrived."""
     times = [at] + sorted(done for _, done in calls if done > at)
-    gaps = [(b - a, b) for a, b in zip(times, times[1:]) if a <= at + SOON_S]
+    gaps = [(b - a, b) for a, b in zip(times, times[1:])
+            if a <= sure + SOON_S]
     return (max(gaps)[1] - at) * 1e3 if gaps else 0
 
 
@@ -96,8 +97,8 @@ class Client:
         else:
             self.lines.append(words)
 
-    def mark(self):
-        self.marks.append(time.monotonic())
+    def mark(self, at):
+        self.marks.append((at, time.monotonic()))
 
     def calm(self):
         self.ends.append(time.monotonic())
@@ -105,12 +106,12 @@ class Client:
     def measure(self, calls, errors):
         """A Mark for each fault: from (made, answered or 0) of the calls and
         from the moments of the errors."""
-        return [Mark(first_after(at, calls),
+        return [Mark(first_after(at, sure, calls),
                      max((done - made for made, done in calls
                           if made <= end and done > at), default=0) * 1e3,
                      sum(at <= t < end for t in errors),
                      sum(made <= end and not done for made, done in calls))
-                for at, end in zip(self.marks, self.ends)]
+                for (at, sure), end in zip(self.marks, self.ends)]
 
     def drain(self, seconds):
         end = time.monotonic() + seconds
@@ -162,7 +163,7 @@ class Libnfs(Client):
             len(calls), self.measure(calls, errors), got["errors"],
             f"{got['verified']['names']:,} names and "
             f"{got['verified']['bytes'] / (1 << 20):,.0f} MiB",
-            [v.partition(" ")[2] for v in got["violations"]])
+            got["violations"])
 
 
 class Kernel(Client):

@@ -155,7 +155,7 @@ class Show:
         words = fault.words.format(n=n)
         at = faults.inject(self.lab, *words.split())
         made = time.monotonic()
-        self.client.mark()
+        self.client.mark(at)
         self.say(at, f"== {text}")
         word = None
         while (left := made + fault.seconds - time.monotonic()) > 0:
@@ -170,7 +170,7 @@ class Show:
         self.rows.append({
             "fault": text, "network": n if len(networks) == 1 else None,
             "noticed_ms": max(0, word[0]) if word else None,
-            "lasted_ms": (over - at) * 1e3, "made_ms": (made - at) * 1e3})
+            "lasted_ms": (over - at) * 1e3})
         self.go(PAUSE_S, "no fault")
         if not self.calm():
             self.problems.append(f"{text}: the paths were not up again "
@@ -195,8 +195,7 @@ class Show:
         if len(self.result.marks) != len(self.rows):
             raise LabError("the client did not see every fault")
         for row, mark, fault in zip(self.rows, self.result.marks, STORY):
-            row.update(first_reply_ms=mark.first_ms + row.pop("made_ms"),
-                       stall_ms=mark.stall_ms,
+            row.update(first_reply_ms=mark.first_ms, stall_ms=mark.stall_ms,
                        errors=mark.errors + mark.lost)
             why = []
             if row["errors"]:
