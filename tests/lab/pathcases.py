@@ -11,7 +11,6 @@ import time
 import bed
 
 CASES = {}
-MIB = 1 << 20
 
 
 class Case:
