@@ -29,7 +29,7 @@ from bed import LabError
 
 OWNER = bed.VOLUMES["home"]["owner"]
 LOOPBACK = "127.77.0.1"
-SOON_S = 0.05
+SOON_S = 0.05   # replies on their way when a fault is in force arrive
 SILENCE_S = 60  # how long calls may wait at the end
 
 
@@ -51,13 +51,13 @@ class Result:
     said: list = field(default_factory=list)  # the errors in words
 
 
-def first_after(at, sure, calls):
+def first_after(at, soon, calls):
     """ms from a fault to the end of the silence that it made: the longest
-    time without any reply that begins before what was on its way when the
-    fault was sure to be in force has arrived."""
+    time without any reply that begins by `soon`, when what was on its way
+    has arrived."""
     times = [at] + sorted(done for _, done in calls if done > at)
     gaps = [(b - a, b) for a, b in zip(times, times[1:])
-            if a <= sure + SOON_S]
+            if a <= soon]
     return (max(gaps)[1] - at) * 1e3 if gaps else 0
 
 
@@ -106,7 +106,8 @@ class Client:
     def measure(self, calls, errors):
         """A Mark for each fault: from (made, answered or 0) of the calls and
         from the moments of the errors."""
-        return [Mark(first_after(at, sure, calls),
+        soon = SOON_S + self.least_ms / 1e3
+        return [Mark(first_after(at, sure + soon, calls),
                      max((done - made for made, done in calls
                           if made <= end and done > at), default=0) * 1e3,
                      sum(at <= t < end for t in errors),
