@@ -22,9 +22,9 @@ static struct capture out, err;
 
 /* Runs a command with words, as from the command line; its status. */
 static int
-run(int (*command)(const struct ctl *, int, char **), bool json, ...)
+run(int (*command)(const struct ctl *, int, char **), int json, ...)
 {
-	const struct ctl ctl = {.run_dir = dir, .json = json};
+	const struct ctl ctl = {.run_dir = dir, .json = json != 0};
 	char *argv[8] = {NULL};
 	int argc = 0, status;
 	va_list ap;
