@@ -36,6 +36,24 @@ px_conn_drop(struct px *px, struct uconn *u, bool abort_it, uint64_t now_ms)
 	px_calls_hold(px, u, now_ms);
 }
 
+/*
+ * The volume has left a lossy path for a clean one, but calls sent before
+ * still wait there for TCP to get them through: seconds, at 30% loss.
+ */
+static bool
+left_behind(const struct px *px, const struct uconn *u, uint64_t now_ms)
+{
+	const struct px_volume *v = &px->volume[u->kconn->volume];
+	uint32_t best = v->best;
+
+	if (u->calls.first == NULL || best == PX_NONE || best == u->network ||
+	    u->kconn->u[best].state != UCONN_READY)
+		return false;
+	return px->path[px_owner_path(px, u->kconn, u->network)].lossy &&
+	    !px->path[px_owner_path(px, u->kconn, best)].lossy &&
+	    now_ms - u->calls.first->sent_ms >= px->cfg.path.oneway_ms;
+}
+
 void
 px_conns_maintain(struct px *px, struct kconn *k, uint64_t now_ms)
 {
@@ -46,6 +64,10 @@ px_conns_maintain(struct px *px, struct kconn *k, uint64_t now_ms)
 		if (u->state == UCONN_CONNECTING &&
 		    now_ms - u->since_ms >= px->cfg.connect_ms)
 			px_conn_drop(px, u, true, now_ms);
+		if (left_behind(px, u, now_ms)) {
+			px_conn_drop(px, u, true, now_ms);
+			px_pump(px, k, now_ms);
+		}
 		if (u->state != UCONN_NONE || k->retired || !p->exists ||
 		    p->state != PATH_UP || now_ms < u->retry_at_ms)
 			continue;
