@@ -23,6 +23,7 @@ class Case:
         self.check = kw.get("check")
         self.load = kw.get("load", ["-n", "20"])
         self.conf = kw.get("conf", {})
+        self.held = kw.get("held", True)  # the proxy's sockets
         self.long = kw.get("long", False)  # not in the short form
         self.doubles_allowed = kw.get("doubles_allowed", False)
 
@@ -187,17 +188,38 @@ def both_down_150(r):
 
 # -- programs die
 
-def reconnects(r, load, calls):
-    return [] if load.get("reconnects") else \
-        ["the client never had to reconnect"]
+def held(r, load, calls):
+    """A socket that is held: connections wait, and none is refused."""
+    bad = []
+    if not load.get("reconnects"):
+        bad.append("the client never had to reconnect")
+    if load.get("refused"):
+        bad.append(f"{load['refused']} connections were refused")
+    return bad
 
 
-@case("proxy-kill", load=["-n", "20", "--reconnect"], check=reconnects)
-def proxy_kill(r):
-    """The proxy killed and started again"""
+def refused(r, load, calls):
+    return [] if load.get("reconnects") and load.get("refused") else \
+        ["no connection was refused"]
+
+
+def killed_proxy(r):
     warm(r)
     r.fault("proxy-kill")
     r.hold(3)
+
+
+@case("proxy-kill", load=["-n", "20", "--reconnect"], check=held)
+def proxy_kill(r):
+    """The proxy killed and started again"""
+    killed_proxy(r)
+
+
+@case("proxy-kill-refused", load=["-n", "20", "--reconnect"],
+      check=refused, held=False)
+def proxy_kill_refused(r):
+    """The proxy killed, with nobody to hold its sockets"""
+    killed_proxy(r)
 
 
 @case("detector-kill")

@@ -96,9 +96,9 @@ class Run:
 
     # -- the load
 
-    def up(self, load, conf):
+    def up(self, load, conf, held=True):
         programs.up(self.lab, direct=self.options.direct,
-                    bare=self.options.direct, extra=conf)
+                    bare=self.options.direct, extra=conf, held=held)
         self.start_count()
         self.start_load(load)
 

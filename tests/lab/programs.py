@@ -18,6 +18,7 @@ from bed import HERE, NETWORKS, SERVERS, VOLUMES, LabError, run
 
 NFS, MOUNT = 100003, 100005
 DIRECT_PORT, DIRECT_MOUNT_PORT = 12049, 12048
+SOCKETS = tuple(f"127.77.0.{v['id']}:2049" for v in VOLUMES.values())
 PLACES = ("", "proxy", "detector", "server-agent", "ctl", "tests/lab",
           "tests/lab/callcount", "tests/lab/nfsload", "tests/vm")
 
@@ -140,7 +141,7 @@ def install_config(lab):
                        lab.path(f"{host}.key"), "/etc/hanfs/server.key")
 
 
-def start_daemons(lab):
+def start_daemons(lab, held):
     config = "/etc/hanfs/hanfs.conf"
     for host in lab.hosts():
         if host in SERVERS:
@@ -150,7 +151,7 @@ def start_daemons(lab):
             start(lab, host, "hanfs-detector", find(lab, "hanfs-detector"),
                   "-c", config)
             start(lab, host, "hanfs-proxy", find(lab, "hanfs-proxy"),
-                  "-c", config)
+                  "-c", config, sockets=SOCKETS if held else ())
 
 
 def wait_daemons(lab):
@@ -179,9 +180,11 @@ def paths_up(lab, client):
 
 # -- all of it
 
-def up(lab, clients=1, direct=False, bare=False, extra=None):
+def up(lab, clients=1, direct=False, bare=False, extra=None, held=True):
     """Brings a lab up and waits until everything answers; on a failure
-    takes it down again (not with $HANFS_LAB_KEEP, to look at it)."""
+    takes it down again (not with $HANFS_LAB_KEEP, to look at it).
+
+    held: the proxy's sockets are held by the host while it is away."""
     lab.down()  # what a crash may have left
     lab.lock()
     try:
@@ -194,7 +197,7 @@ def up(lab, clients=1, direct=False, bare=False, extra=None):
         if not bare:
             write_config(lab, extra or {})
             install_config(lab)
-            start_daemons(lab)
+            start_daemons(lab, held)
         wait_backends(lab, direct)
         if not bare:
             wait_daemons(lab)
@@ -206,9 +209,12 @@ def up(lab, clients=1, direct=False, bare=False, extra=None):
 
 # -- programs in general
 
-def start(lab, host, name, *command):
-    """Has a host's PID 1 run a program and keep it running."""
+def start(lab, host, name, *command, sockets=()):
+    """Has a host's PID 1 run a program and keep it running, and hold these
+    sockets (ADDRESS:PORT) for it."""
     run_dir = lab.path("run", host)
+    if sockets:
+        (run_dir / f"{name}.sockets").write_text(" ".join(sockets) + "\n")
     (run_dir / f"{name}.command").write_bytes(
         b"".join(os.fsencode(str(word)) + b"\0" for word in command))
     release(lab, host, name)

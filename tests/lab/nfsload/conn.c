@@ -144,6 +144,8 @@ conn_start(struct conn *c)
 	c->fragment_left = 0;
 	if (connect(c->fd, (struct sockaddr *)&to, sizeof to) == 0)
 		return true; /* to a local address: at once, good or bad */
+	if (errno == ECONNREFUSED)
+		stats_count("refused");
 	close(c->fd);
 	c->fd = -1;
 	return false;
