@@ -355,8 +355,12 @@ class Lab:
 
 
 def clean_up_on_term():
-    """Has SIGTERM unwind the stack, so that `finally:` is reached."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    """Has SIGTERM unwind the stack, so that `finally:` is reached, and left
+    in peace by a second one (timeout(1) sends two)."""
+    def end(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(143)
+    signal.signal(signal.SIGTERM, end)
 
 
 def kill_all(pids, seconds=10):
