@@ -20,6 +20,7 @@ const char *const relay_reason_names[RELAY_REASONS] = {
     "two calls with one XID",
     "volume not served here",
     "its kernel connection is over",
+    "its call is asked for over another connection",
 };
 
 struct relay *

@@ -55,6 +55,7 @@ enum relay_reason {
 	RELAY_R_XID,          /* two calls in progress with one XID */
 	RELAY_R_VOLUME,       /* the volume is not served here any more */
 	RELAY_R_IDLE,         /* its kernel connection is over */
+	RELAY_R_ELSEWHERE,    /* another connection asks for its call */
 	RELAY_REASONS
 };
 extern const char *const relay_reason_names[RELAY_REASONS];

@@ -151,6 +151,11 @@ again(struct relay_conn *c, struct relay_entry *e, struct rec *rec,
 	struct relay *r = c->r;
 
 	if (e->state != ENTRY_FINISHED) {
+		/* The client gave one of the two up before it asked over the
+		 * other, but which one cannot be known: what waits for the
+		 * reply over it must learn that it does not come. */
+		if (e->asker != NULL && e->asker != c)
+			conn_close(e->asker, RELAY_R_ELSEWHERE, now_ms);
 		entry_ask(e, c);
 		r->n.attached++;
 		if (r->cfg.no_replay_table && e->state == ENTRY_RUNNING) {
@@ -241,7 +246,7 @@ relay_call(struct relay_conn *c, struct rec *rec, uint64_t now_ms)
 	}
 	l = &c->kconn->links[info.id.prog == RPC_PROG_MOUNT ? RELAY_MOUNT
 							    : RELAY_NFS];
-	e = entry_find(r, c->kconn->table, &info.id);
+	e = entry_find(r, c->kconn->table, l, &info.id);
 	if (e != NULL && e->state == ENTRY_FINISHED && r->cfg.no_replay_table) {
 		r->n.rerun++;
 		entry_free(r, e);

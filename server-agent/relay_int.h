@@ -203,8 +203,9 @@ void link_open(struct relay_link *l);
 /* relay_table.c */
 int table_init(struct relay *r);
 void table_fini(struct relay *r);
-struct relay_entry *entry_find(
-    struct relay *r, struct relay_table *t, const struct call_id *id);
+/* A call that changes nothing is known on its own link alone. */
+struct relay_entry *entry_find(struct relay *r, struct relay_table *t,
+    const struct relay_link *l, const struct call_id *id);
 struct relay_entry *entry_find_running(
     struct relay *r, struct relay_link *l, uint32_t xid);
 /* Makes room by dropping acknowledged replies; NULL: there is none. */

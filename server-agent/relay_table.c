@@ -92,12 +92,14 @@ xid_remove(struct relay *r, struct relay_entry *e)
 }
 
 struct relay_entry *
-entry_find(struct relay *r, struct relay_table *t, const struct call_id *id)
+entry_find(struct relay *r, struct relay_table *t, const struct relay_link *l,
+    const struct call_id *id)
 {
 	struct relay_entry *e;
 
 	for (e = *id_bucket(r, t, id); e != NULL; e = e->id_next)
-		if (e->table == t && call_id_equal(&e->id, id))
+		if (e->table == t && call_id_equal(&e->id, id) &&
+		    (e->class != CALL_PASSED || e->link == l))
 			return e;
 	return NULL;
 }

@@ -73,6 +73,63 @@ replay_attaches(void **state)
 	bed_end(&b);
 }
 
+/* A copy that arrives late, over a connection that its client has given up:
+ * whoever waits must not wait for a reply that went elsewhere. */
+static void
+late_copy_ends_the_first_asker(void **state)
+{
+	struct bed b = bed_config();
+	struct bed_conn a, o;
+	struct relay_speaker who = bed_who(1, 1);
+
+	(void)state;
+	bed_begin(&b);
+	bed_open(&b, &a, who, 5, NET_A, 1);
+	bed_open(&b, &o, who, 5, NET_B, 1);
+	bed_call(&b, &o, 2, NFS3_GETATTR, NULL); /* the replay */
+	bed_call(&b, &a, 2, NFS3_GETATTR, NULL);
+	assert_null(o.rc);
+	assert_int_equal(o.reason, RELAY_R_ELSEWHERE);
+	assert_non_null(a.rc);
+	bed_reply(&b, b.link[0], 2);
+	assert_int_equal(a.sent, 1);
+	/* On one connection it is a retransmission. */
+	bed_call(&b, &a, 3, NFS3_REMOVE, "x");
+	bed_call(&b, &a, 3, NFS3_REMOVE, "x");
+	assert_non_null(a.rc);
+	assert_int_equal(b.sent, 2);
+	bed_gone(&b, &a);
+	bed_end(&b);
+}
+
+/* Two kernel connections may have one XID for one read: two calls. One that
+ * changes something is the same, sent again over the next connection. */
+static void
+reads_belong_to_their_connection(void **state)
+{
+	struct bed b = bed_config();
+	struct bed_conn a, o;
+	struct relay_speaker who = bed_who(1, 1);
+
+	(void)state;
+	bed_begin(&b);
+	bed_open(&b, &a, who, 5, NET_A, 1);
+	bed_open(&b, &o, who, 6, NET_A, 1);
+	bed_call(&b, &a, 2, NFS3_GETATTR, NULL);
+	bed_call(&b, &o, 2, NFS3_GETATTR, NULL);
+	assert_int_equal(b.sent, 2);
+	bed_reply(&b, b.link[0], 2);
+	bed_reply(&b, b.link[1], 2);
+	assert_int_equal(a.sent, 1);
+	assert_int_equal(o.sent, 1);
+	bed_call(&b, &a, 3, NFS3_REMOVE, "x");
+	bed_call(&b, &o, 3, NFS3_REMOVE, "x");
+	assert_int_equal(b.sent, 3);
+	bed_gone(&b, &a);
+	bed_gone(&b, &o);
+	bed_end(&b);
+}
+
 static void
 reply_outlives_connection(void **state)
 {
@@ -487,6 +544,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(replay_is_answered),
 	    cmocka_unit_test(replay_attaches),
+	    cmocka_unit_test(late_copy_ends_the_first_asker),
+	    cmocka_unit_test(reads_belong_to_their_connection),
 	    cmocka_unit_test(reply_outlives_connection),
 	    cmocka_unit_test(tokens),
 	    cmocka_unit_test(newer_incarnation),
