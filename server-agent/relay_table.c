@@ -229,6 +229,12 @@ table_orphan(struct relay *r, struct relay_table *t,
 		unkeep(e);
 		keep(r, e, KEPT_ORPHAN, now_ms);
 	}
+	/* More than the client may have outstanding at all: the oldest have
+	 * been asked for again, or never will be. */
+	while (t->nkept[KEPT_ORPHAN] > r->cfg.client_entries_max) {
+		r->n.unacked_expired++;
+		entry_free(r, TAILQ_FIRST(&t->kept[KEPT_ORPHAN]));
+	}
 }
 
 void
@@ -263,10 +269,12 @@ table_size(const struct relay_table *t)
 	return n;
 }
 
+/* Orphans have a quota of their own: they must not stop the new proxy. */
 static bool
 table_has_room(const struct relay *r, const struct relay_table *t)
 {
-	return table_size(t) - t->nkept[KEPT_ACKED] < r->cfg.client_entries_max;
+	return t->in_progress + t->nkept[KEPT_UNACKED] <
+	       r->cfg.client_entries_max;
 }
 
 static void
@@ -302,7 +310,8 @@ entry_new(struct relay *r, struct relay_table *t, const struct call_info *info,
 
 	if (!table_has_room(r, t))
 		return NULL;
-	if (table_size(t) >= r->cfg.client_entries_max)
+	if (table_size(t) - t->nkept[KEPT_ORPHAN] >=
+	    r->cfg.client_entries_max)
 		evict(r, t);
 	if (r->entry_free == NULL && !evict_any(r))
 		return NULL;

@@ -422,6 +422,63 @@ quota_holds_calls(void **state)
 	bed_end(&b);
 }
 
+/* What older proxies did not acknowledge is kept, but stops nobody. */
+static void
+orphans_stop_nobody(void **state)
+{
+	struct bed b = bed_config();
+	struct bed_conn a;
+	struct relay_speaker who = bed_who(1, 1);
+
+	(void)state;
+	bed_begin(&b);
+	for (uint32_t i = 1; i <= 4; i++) {
+		who.incarnation = i;
+		bed_open(&b, &a, who, i, NET_A, 1);
+		fill(&b, &a, i * 100, 16);
+		assert_null(a.held);
+		bed_gone(&b, &a);
+	}
+	assert_int_equal(bed_count(&b).kept, 32 + 16);
+	/* The oldest went; the last ones' replays are answered. */
+	who.incarnation = 5;
+	bed_open(&b, &a, who, 5, NET_A, 1);
+	bed_call(&b, &a, 415, NFS3_CREATE, "f415");
+	assert_int_equal(a.sent, 1);
+	assert_int_equal(b.sent, 64);
+	bed_gone(&b, &a);
+	bed_end(&b);
+}
+
+static void
+replies_of_an_ended_connection(void **state)
+{
+	struct bed b = bed_config();
+	struct bed_conn a, control;
+	struct relay_speaker who = bed_who(1, 1);
+	unsigned closed;
+	uint32_t xid = 101;
+
+	(void)state;
+	bed_begin(&b);
+	bed_open(&b, &control, who, 0, NET_A, 0);
+	bed_open(&b, &a, who, 5, NET_A, 1);
+	fill(&b, &a, 100, 32);
+	assert_int_equal(bed_fence(&b, &control, who, 5, -1, UINT64_MAX,
+			     &closed), HANFS_OK);
+	/* A late ACK still counts; the rest stops nobody. */
+	relay_ack(control.rc, &who, HOME, 5, &xid, 1, b.now);
+	assert_int_equal(bed_count(&b).acked, 1);
+	bed_open(&b, &a, who, 6, NET_A, 1);
+	fill(&b, &a, 200, 32);
+	assert_null(a.held);
+	bed_pass(&b, 600000);
+	assert_int_equal(bed_count(&b).kept, 32);
+	bed_gone(&b, &a);
+	bed_gone(&b, &control);
+	bed_end(&b);
+}
+
 static void
 oldest_acknowledged_goes_first(void **state)
 {
@@ -555,6 +612,8 @@ main(void)
 	    cmocka_unit_test(fence_can_be_switched_off),
 	    cmocka_unit_test(replays_can_run_again),
 	    cmocka_unit_test(quota_holds_calls),
+	    cmocka_unit_test(orphans_stop_nobody),
+	    cmocka_unit_test(replies_of_an_ended_connection),
 	    cmocka_unit_test(oldest_acknowledged_goes_first),
 	    cmocka_unit_test(linger_clock_stands_still),
 	    cmocka_unit_test(ack_names_the_last_asker),
