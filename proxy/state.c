@@ -53,6 +53,8 @@ io_core(struct state_io *io, struct px *px)
 	for (uint32_t s = 0; s < px->cfg.nservers; s++) {
 		io_u64(io, &px->boot[s]);
 		io_max(io, &px->boot_learned[s], px->generations);
+		io_u32(io, &px->announced[s]);
+		io_u32(io, &px->announced_gen[s]);
 	}
 	for (size_t i = 0; i < sizeof(px->count) / sizeof(*count); i++)
 		io_u64(io, &count[i]);

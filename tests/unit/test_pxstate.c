@@ -118,6 +118,10 @@ outside_event(struct pxbed *b)
 		px_interface(
 		    b->px, n, true, rnd(2) ? PATH_NEW : PATH_ADDRESS, b->now);
 		break;
+	case 3:
+		px_announced(b->px, s, b->px->announced_gen[s] + rnd(2),
+		    rnd(4), b->now);
+		break;
 	case 2:
 		if (rnd(5) == 0)
 			px_owner(b->px, rnd(2), s,
