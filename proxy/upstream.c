@@ -98,6 +98,21 @@ bind_reserved(struct proxy *p, int fd, const struct hanfs_addr *local)
 	return bind(fd, (struct sockaddr *)&ss, addr_to_sockaddr(&at, &ss));
 }
 
+/* While a reply is waited for and nothing is to be sent, TCP would never
+ * notice that the flow is dead, or that the agent's end is gone and its
+ * reset was lost: it asks after a silence of 2 s, and gives up after 7. */
+static void
+keep_alive(int fd)
+{
+	const int on = 1, idle = 2, interval = 1, count = 5;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval,
+	    sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
 static int
 open_socket(struct proxy *p, uint32_t path)
 {
@@ -118,6 +133,7 @@ open_socket(struct proxy *p, uint32_t path)
 	if (fd == -1)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	keep_alive(fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, net->ifname,
 		(socklen_t)strlen(net->ifname)) == -1 ||
 	    bind_reserved(p, fd, &net->addr) == -1 ||
