@@ -1,0 +1,383 @@
+/*
+ * What goes wrong in a run: one to seven faults of the table, when, for how
+ * long, to whom: all by the seed. They may overlap.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "world.h"
+
+enum fault_kind {
+	CARRIER_CLIENT,
+	CARRIER_SERVER,
+	SWITCH_DEAD,
+	ONE_WAY_TO_CLIENT,
+	ONE_WAY_TO_SERVER,
+	LOSS,
+	DELAY,
+	LATE,
+	PAUSED,
+	FLAP,
+	NO_BROADCAST,
+	BOTH_DOWN,
+	ADDRESS,
+	INTERFACE,
+	PROXY_KILLED,
+	PROXY_STALLED,
+	PROXY_UPGRADED,
+	KERNEL_CLOSES,
+	DETECTOR_KILLED,
+	AGENT_KILLED,
+	AGENT_STALLED,
+	SERVER_CRASH,
+	BACKEND_STOPPED,
+	RESET,
+	DEAD_FLOW,
+	FAULTS
+};
+
+static const struct {
+	const char *name;
+	uint32_t weight;
+} kinds[FAULTS] = {
+    [CARRIER_CLIENT] = {"carrier lost at a client", 5},
+    [CARRIER_SERVER] = {"carrier lost at a server", 5},
+    [SWITCH_DEAD] = {"network dead", 6},
+    [ONE_WAY_TO_CLIENT] = {"one-way loss to a client", 6},
+    [ONE_WAY_TO_SERVER] = {"one-way loss to a server", 6},
+    [LOSS] = {"loss", 6},
+    [DELAY] = {"delay", 4},
+    [LATE] = {"packets held up", 10},
+    [PAUSED] = {"network stands still", 8},
+    [FLAP] = {"network flaps", 5},
+    [NO_BROADCAST] = {"no broadcast", 3},
+    [BOTH_DOWN] = {"both networks dead", 4},
+    [ADDRESS] = {"address changed", 4},
+    [INTERFACE] = {"interface removed", 4},
+    [PROXY_KILLED] = {"proxy killed", 6},
+    [PROXY_STALLED] = {"proxy does not run", 5},
+    [PROXY_UPGRADED] = {"proxy's state carried over", 4},
+    [KERNEL_CLOSES] = {"kernel closes connections", 6},
+    [DETECTOR_KILLED] = {"detector killed", 3},
+    [AGENT_KILLED] = {"agent killed", 3},
+    [AGENT_STALLED] = {"agent does not run", 8},
+    [SERVER_CRASH] = {"server crashes", 3},
+    [BACKEND_STOPPED] = {"backend stopped", 4},
+    [RESET] = {"connections reset", 6},
+    [DEAD_FLOW] = {"flows dead", 3},
+};
+
+struct fault {
+	struct world *w;
+	enum fault_kind kind;
+	uint32_t net, client, server, times;
+	uint64_t lasts;
+};
+
+/* --- what they do */
+
+static void
+carrier(struct fault *f, uint32_t host, int by)
+{
+	struct iface *i = &f->w->net[f->net].iface[host];
+
+	i->no_carrier += (uint32_t)by;
+	if (host == client_host(f->client))
+		proxy_interface(&f->w->client[f->client], f->net,
+		    i->no_carrier > 0 ? PATH_CARRIER : PATH_NEW);
+	else
+		agent_carrier(&f->w->server[f->server]);
+}
+
+static void
+interface(struct fault *f, int by)
+{
+	struct iface *i = &f->w->net[f->net].iface[client_host(f->client)];
+
+	i->gone += (uint32_t)by;
+	if (by < 0 && chance(f->w, 300))
+		i->address++;
+	proxy_interface(&f->w->client[f->client], f->net,
+	    i->gone > 0 ? PATH_NO_ADDRESS : PATH_NEW);
+}
+
+static void
+one_way(struct fault *f, bool to_client, int by)
+{
+	uint32_t c = client_host(f->client), s = server_host(f->server);
+	struct network *n = &f->w->net[f->net];
+
+	n->blocked[to_client ? s : c][to_client ? c : s] += (uint32_t)by;
+}
+
+/* Some of the connections there are. */
+static void
+some_connections(struct fault *f, void (*fn)(struct tcp *c))
+{
+	for (struct tcp *c = f->w->tcps; c != NULL; c = c->next)
+		if (c->known && c->client == f->client &&
+		    (!c->end[CLIENT_END].dead || !c->end[SERVER_END].dead) &&
+		    chance(f->w, 400))
+			fn(c);
+}
+
+static void
+reset_one(struct tcp *c)
+{
+	uint32_t which = rnd(c->w, 3);
+
+	if (which != SERVER_END)
+		tcp_reset(c, CLIENT_END);
+	if (which != CLIENT_END)
+		tcp_reset(c, SERVER_END);
+}
+
+static void
+kill_flow(struct tcp *c)
+{
+	c->flow_dead = true;
+}
+
+static void
+kernel_closes(struct fault *f)
+{
+	struct client *cl = &f->w->client[f->client];
+
+	for (uint32_t v = 0; v < VOLUMES; v++)
+		for (uint32_t i = 0; i < f->w->t.nconnect; i++)
+			if (chance(f->w, 600))
+				kernel_cut(&cl->kc[v][i]);
+}
+
+/* No reset leaves it, and it knows no connection when it is back. */
+static void
+crash(struct fault *f, int by)
+{
+	struct server *s = &f->w->server[f->server];
+
+	for (uint32_t n = 0; n < NETS; n++)
+		f->w->net[n].iface[server_host(f->server)].no_carrier +=
+		    (uint32_t)by;
+	if (by > 0 && s->alive)
+		agent_kill(s);
+	else if (by < 0 && !s->alive)
+		agent_start(s);
+}
+
+/* Begins with by 1, ends with by -1. */
+static void
+apply(struct fault *f, int by)
+{
+	struct world *w = f->w;
+	struct network *n = &w->net[f->net];
+	struct client *cl = &w->client[f->client];
+	struct server *s = &w->server[f->server];
+
+	switch (f->kind) {
+	case CARRIER_CLIENT:
+		carrier(f, client_host(f->client), by);
+		break;
+	case CARRIER_SERVER:
+		carrier(f, server_host(f->server), by);
+		break;
+	case SWITCH_DEAD:
+	case FLAP:
+		n->dead += (uint32_t)by;
+		break;
+	case BOTH_DOWN:
+		w->net[0].dead += (uint32_t)by;
+		w->net[1].dead += (uint32_t)by;
+		break;
+	case ONE_WAY_TO_CLIENT:
+	case ONE_WAY_TO_SERVER:
+		one_way(f, f->kind == ONE_WAY_TO_CLIENT, by);
+		break;
+	case LOSS:
+		n->loss = by > 0 ? 50 + rnd(w, 350) : 0;
+		break;
+	case DELAY:
+		n->delay = by > 0 ? rnd_between(w, 1 * MS, 60 * MS) : 0;
+		break;
+	case LATE:
+		n->late = by > 0 ? 20 + rnd(w, 300) : 0;
+		n->late_max = rnd_between(w, 10 * MS, 4 * SEC);
+		break;
+	case PAUSED: /* and then delivers all it was given */
+		if (by > 0)
+			n->paused_until = w->now + f->lasts;
+		break;
+	case NO_BROADCAST:
+		n->no_broadcast[client_host(f->client)] += (uint32_t)by;
+		break;
+	case INTERFACE:
+		interface(f, by);
+		break;
+	case DETECTOR_KILLED:
+		cl->detector = by < 0;
+		break;
+	case PROXY_KILLED:
+		if (by > 0 && cl->alive)
+			proxy_kill(cl);
+		else if (by < 0 && !cl->alive)
+			proxy_start(cl);
+		break;
+	case AGENT_KILLED:
+		if (by > 0 && s->alive)
+			agent_kill(s);
+		else if (by < 0 && !s->alive)
+			agent_start(s);
+		break;
+	case AGENT_STALLED:
+		if (by > 0)
+			agent_stall(s, w->now + f->lasts, chance(w, 300));
+		break;
+	case PROXY_STALLED:
+		if (by > 0)
+			proxy_stall(cl, w->now + f->lasts);
+		break;
+	case SERVER_CRASH:
+		crash(f, by);
+		break;
+	case BACKEND_STOPPED:
+		if (by > 0)
+			w->backend[f->server].stopped_until = w->now + f->lasts;
+		break;
+	case ADDRESS:
+		if (by > 0) {
+			n->iface[client_host(f->client)].address++;
+			proxy_interface(cl, f->net, PATH_ADDRESS);
+		}
+		break;
+	case KERNEL_CLOSES:
+		if (by > 0)
+			kernel_closes(f);
+		break;
+	case PROXY_UPGRADED:
+		if (by > 0 && cl->alive && w->now >= cl->stalled_until)
+			proxy_upgrade(cl);
+		break;
+	case RESET:
+		if (by > 0)
+			some_connections(f, reset_one);
+		break;
+	case DEAD_FLOW:
+		if (by > 0)
+			some_connections(f, kill_flow);
+		break;
+	case FAULTS:
+		assert(0);
+	}
+}
+
+void
+fault_on_step(struct fault *f, uint64_t step)
+{
+	int by = step % 2 == 0 ? 1 : -1;
+
+	tell(f->w, "fault %s: %s (net %c, c%u, s%u)",
+	    by > 0 ? "begins" : "ends", kinds[f->kind].name, 'A' + (int)f->net,
+	    f->client + 1, f->server + 1);
+	apply(f, by);
+	if (step + 1 < 2 * (uint64_t)f->times)
+		at(f->w, f->lasts, EV_FAULT, f, step + 1);
+}
+
+/* --- the plan */
+
+static enum fault_kind
+choose(struct world *w)
+{
+	uint32_t sum = 0, r;
+
+	for (uint32_t k = 0; k < FAULTS; k++)
+		sum += kinds[k].weight;
+	r = rnd(w, sum);
+	for (uint32_t k = 0; k < FAULTS; k++) {
+		if (r < kinds[k].weight)
+			return (enum fault_kind)k;
+		r -= kinds[k].weight;
+	}
+	return SWITCH_DEAD;
+}
+
+static void
+set_times(struct world *w, struct fault *f)
+{
+	f->times = 1;
+	f->lasts = rnd_between(w, 20 * MS, chance(w, 500) ? 600 * MS : 3 * SEC);
+	if (f->kind == FLAP) {
+		f->times = 2 + rnd(w, 8);
+		f->lasts = rnd_between(w, 50 * MS, 700 * MS);
+	} else if (f->kind == BOTH_DOWN) {
+		f->lasts = chance(w, 20)    ? 150 * SEC
+			   : chance(w, 200) ? 10 * SEC
+					    : rnd_between(w, 100 * MS, 4 * SEC);
+	} else if (f->kind == KERNEL_CLOSES || f->kind == RESET ||
+		   f->kind == PROXY_UPGRADED || f->kind == ADDRESS) {
+		f->times = 1 + rnd(w, 4);
+		f->lasts = rnd_between(w, 1 * MS, 400 * MS);
+	}
+}
+
+static void
+name_fault(struct world *w, enum fault_kind k)
+{
+	size_t n = strlen(w->faults);
+
+	snprintf(w->faults + n, sizeof(w->faults) - n, "%s %s",
+	    n > 0 ? "," : "", kinds[k].name);
+}
+
+/* Trouble seldom comes alone: most faults begin around few moments, and on
+ * the same network, client and server. */
+struct moment {
+	uint64_t at;
+	uint32_t net, client, server;
+};
+
+static struct moment
+moment(struct world *w)
+{
+	return (struct moment){
+	    .at = rnd_between(w, 50 * MS, 2500 * MS),
+	    .net = rnd(w, NETS),
+	    .client = rnd(w, w->t.nclients),
+	    .server = rnd(w, SERVERS),
+	};
+}
+
+uint64_t
+faults_plan(struct world *w)
+{
+	enum { MOMENTS = 3 };
+	uint32_t n = 1 + rnd(w, 7), nmoments = 1 + rnd(w, MOMENTS);
+	struct moment m[MOMENTS];
+	uint64_t end = 0;
+
+	for (uint32_t i = 0; i < nmoments; i++)
+		m[i] = moment(w);
+	for (uint32_t i = 0; i < n; i++) {
+		struct fault *f = sim_alloc(w, sizeof(*f));
+		struct moment here = m[rnd(w, nmoments)], other = moment(w);
+		uint64_t begin = here.at, last;
+
+		begin += chance(w, 700) ? rnd_between(w, 0, 250 * MS)
+					: rnd_between(w, 0, 1500 * MS);
+		f->w = w;
+		f->kind = choose(w);
+		f->net = chance(w, 700) ? here.net : other.net;
+		f->client = chance(w, 700) ? here.client : other.client;
+		f->server = chance(w, 700) ? here.server : other.server;
+		set_times(w, f);
+		name_fault(w, f->kind);
+		w->dead_flows = w->dead_flows || f->kind == DEAD_FLOW;
+		at(w, begin, EV_FAULT, f, 0);
+		last = begin + (2 * f->times - 1) * f->lasts;
+		if (f->kind == LATE)
+			last += 4 * SEC;
+		if (last > end)
+			end = last;
+	}
+	return end;
+}

@@ -1,0 +1,233 @@
+/*
+ * One run: what is switched on and off in which order, and whose each event
+ * is. Knows no protocol.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "world.h"
+
+enum { POOL_RECS = 4096 };
+
+static void
+happen(struct world *w, const struct event *e)
+{
+	switch (e->kind) {
+	case EV_PACKET:
+		tcp_on_packet(w, e->obj);
+		break;
+	case EV_TCP_TIMER:
+		tcp_on_timer(e->obj, (int)e->arg);
+		break;
+	case EV_KEEPALIVE:
+		tcp_on_keepalive(e->obj);
+		break;
+	case EV_TCP_TELL:
+		proxy_tell(e->obj, e->arg & 15, e->arg >> 4);
+		break;
+	case EV_BEAT:
+		agent_on_beat(e->obj);
+		break;
+	case EV_HEARD: {
+		struct heartbeat_event *h = e->obj;
+
+		if (net_arrives(w, h->net, server_host(h->server),
+			client_host(h->client)))
+			proxy_on_heartbeat(h, &w->client[h->client]);
+		break;
+	}
+	case EV_AGENT_RUN:
+		agent_on_run(e->obj);
+		break;
+	case EV_AGENT_TICK:
+		if (((struct server *)e->obj)->starts == e->arg)
+			agent_on_tick(e->obj);
+		break;
+	case EV_LINK_UP:
+		agent_on_link_up(e->obj);
+		break;
+	case EV_EFFECT:
+		backend_on_effect(w, e->obj);
+		break;
+	case EV_ANSWER:
+		backend_on_answer(w, e->obj);
+		break;
+	case EV_PROXY_TICK:
+		if (((struct client *)e->obj)->starts == e->arg)
+			proxy_on_tick(e->obj);
+		break;
+	case EV_TO_PROXY:
+	case EV_TO_KERNEL:
+	case EV_HANGUP:
+	case EV_RECONNECT:
+	case EV_RETRANSMIT:
+	case EV_SLOT:
+		kernel_on_event(e);
+		break;
+	case EV_FAULT:
+		fault_on_step(e->obj, e->arg);
+		break;
+	case EV_AUDIT:
+		check_bounds(w);
+		at(w, 500 * MS, EV_AUDIT, NULL, 0);
+		break;
+	case EV_KINDS:
+		assert(0);
+	}
+}
+
+static void
+mix(uint64_t *hash, uint64_t v)
+{
+	*hash = (*hash ^ v) * 0x100000001b3u;
+	*hash ^= *hash >> 29;
+}
+
+/* Until nothing happens before that time any more, or something broke. */
+static void
+run_until(struct world *w, uint64_t end, bool (*done)(const struct world *w))
+{
+	while (!w->out.failed && w->nheap > 0 && w->heap[0].at <= end) {
+		struct event e = next_event(w);
+
+		w->now = e.at;
+		w->out.events++;
+		mix(&w->hash, e.at << 8 | (uint64_t)e.kind);
+		happen(w, &e);
+		if (done != NULL && done(w))
+			return;
+	}
+	if (!w->out.failed)
+		w->now = end;
+}
+
+/* --- one run */
+
+static void
+tune(struct world *w)
+{
+	struct tuning *t = &w->t;
+
+	t->nclients = 1 + rnd(w, CLIENTS_MAX);
+	t->nconnect = 1 + chance(w, 300);
+	t->slots = 2 + rnd(w, SLOTS_MAX - 1);
+	t->calls_max = chance(w, 200) ? 1 + rnd(w, t->slots) : 64;
+	t->replay_calls = 1 + rnd(w, 16);
+	t->paths = chance(w, 400) ? PX_ALL_PATHS : PX_PRIMARY_FIRST;
+	t->linger_ms = (uint32_t)rnd_between(w, 0, chance(w, 500) ? 20 : 500);
+	t->client_entries = chance(w, 200) ? t->slots + 1 + rnd(w, 32) : 800;
+	t->timeo = rnd_between(w, 100 * MS, 2 * SEC);
+	t->think = rnd_between(w, 0, 40 * MS);
+	t->slow = chance(w, 300) ? rnd(w, 60) : 2;
+}
+
+static bool
+calls_done(const struct world *w)
+{
+	for (uint32_t i = 0; i < w->t.nclients; i++)
+		if (w->client[i].outstanding > 0)
+			return false;
+	return true;
+}
+
+static void
+begin(struct world *w)
+{
+	for (uint32_t s = 0; s < SERVERS; s++) {
+		w->server[s].w = w;
+		w->server[s].number = s;
+		w->server[s].boot = rnd_between(w, 1, 1000);
+		agent_start(&w->server[s]);
+	}
+	for (uint32_t i = 0; i < w->t.nclients; i++) {
+		w->client[i].w = w;
+		w->client[i].number = i;
+		w->client[i].incarnation = rnd_between(w, 1, 1000);
+		w->client[i].detector = true;
+		proxy_start(&w->client[i]);
+		kernel_start(&w->client[i]);
+	}
+	at(w, 0, EV_AUDIT, NULL, 0);
+}
+
+/* Everything ends; what is left behind is a leak. */
+static void
+finish(struct world *w)
+{
+	struct rec_pool_use use;
+
+	for (uint32_t i = 0; i < w->t.nclients; i++)
+		if (w->client[i].alive)
+			proxy_kill(&w->client[i]);
+	for (uint32_t s = 0; s < SERVERS; s++)
+		if (w->server[s].alive)
+			agent_kill(&w->server[s]);
+	rec_pool_use(w->calls, &use);
+	if (use.recs > 0)
+		broken(w, I8, "%u records of calls were never given back",
+		    use.recs);
+	rec_pool_use(w->replies, &use);
+	if (use.recs > 0)
+		broken(w, I8, "%u records of replies were never given back",
+		    use.recs);
+}
+
+static void
+play(struct world *w)
+{
+	const uint64_t tidy = 10 * SEC;
+	uint64_t end, bound;
+
+	begin(w);
+	end = w->faults_end = faults_plan(w);
+	bound = (w->dead_flows ? SIM_BOUND_FLOW_MS : SIM_BOUND_MS) * MS;
+	snprintf(w->out.summary, sizeof(w->out.summary),
+	    "seed %llu: %u clients, %u calls at once each, %s, faults:%s",
+	    (unsigned long long)w->seed, w->t.nclients, w->t.slots,
+	    w->t.paths == PX_ALL_PATHS ? "all paths" : "best path", w->faults);
+	run_until(w, end + 500 * MS, NULL);
+	for (uint32_t i = 0; i < w->t.nclients; i++)
+		kernel_stop(&w->client[i]);
+	if (!w->out.failed && !calls_done(w))
+		run_until(w, end + bound, calls_done);
+	if (!w->out.failed)
+		check_end(w);
+	for (uint32_t i = 0; i < w->t.nclients; i++)
+		kernel_unmount(&w->client[i]);
+	run_until(w, w->now + tidy, NULL);
+	if (!w->out.failed)
+		check_tidy(w);
+}
+
+void
+sim_run(uint64_t seed, const struct sim_options *opt, struct outcome *out,
+    char (*story)[STORY_WIDTH], uint64_t *lines)
+{
+	static const struct rec_pool_limits limits = {.recs = POOL_RECS};
+	static struct rec_pool *calls, *replies;
+	struct world *w = calloc(1, sizeof(*w));
+
+	if (calls == NULL) {
+		calls = rec_pool_new(&limits);
+		replies = rec_pool_new(&limits);
+	}
+	if (w == NULL || calls == NULL || replies == NULL)
+		abort();
+	w->opt = *opt;
+	w->seed = seed;
+	w->chance = seed * 0xd1342543de82ef95u + 1;
+	w->hash = 0xcbf29ce484222325u;
+	w->calls = calls;
+	w->replies = replies;
+	w->story = story;
+	tune(w);
+	play(w);
+	finish(w);
+	w->out.hash = w->hash;
+	*out = w->out;
+	if (lines != NULL)
+		*lines = w->lines;
+	sim_free_all(w);
+	free(w);
+}
