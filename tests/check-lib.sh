@@ -12,6 +12,9 @@
 
 : "${TOP:?run through ./check}" "${BUILD:?run through ./check}"
 step_failed=0
+# The shell waits for the program that it runs, which cleans up for itself.
+# (After exec it is that program's own business again.)
+trap 'exit 143' TERM INT HUP
 
 ok() {
 	echo "ok - $1"
