@@ -9,6 +9,7 @@ What else must hold is said by its check function, which returns problems.
 import time
 
 import bed
+from pathrun import Bar
 
 CASES = {}
 
@@ -94,8 +95,8 @@ def check_loss(r, load, calls):
             and begin <= float(w[0]) <= end)
     share = sent["B"] / max(1, sum(sent.values()))
     if share < 0.95 or sent["B"] < 100:
-        return [f"after 2 s {share:.1%} of {sum(sent.values())} calls went "
-                "over the clean network"]
+        return [Bar(f"after 2 s {share:.1%} of {sum(sent.values())} calls "
+                    "went over the clean network")]
     return []
 
 
@@ -116,7 +117,7 @@ def check_on_a(r, load, calls):
     """The network in use is not left."""
     share = share_of(r, "A", r.marks["fault"] + 0.5, r.marks["healed"])
     if share < 0.95:
-        return [f"only {share:.0%} of the bytes stayed on network A"]
+        return [Bar(f"only {share:.0%} of the bytes stayed on network A")]
     return []
 
 
@@ -137,8 +138,8 @@ def check_flap(r, load, calls):
     allowed = 3 + 2 * -(-(end - begin) // 60)
     if len(switches) > allowed:
         times = ", ".join(f"{s - begin:.1f}" for s in switches)
-        return [f"{len(switches)} switches in {end - begin:.0f} s "
-                f"(at {times}), {allowed:.0f} allowed"]
+        return [Bar(f"{len(switches)} switches in {end - begin:.0f} s "
+                    f"(at {times}), {allowed:.0f} allowed")]
     return []
 
 
@@ -251,7 +252,7 @@ def check_stop(r, load, calls):
     """A backend that pauses is no path fault: nothing moves to B."""
     share = share_of(r, "A", r.marks["fault"], r.marks["healed"] + 1)
     if share < 0.95:
-        return [f"only {share:.0%} of the bytes stayed on network A"]
+        return [Bar(f"only {share:.0%} of the bytes stayed on network A")]
     return []
 
 
@@ -287,7 +288,8 @@ def check_memory(r, load, calls):
     if mib > 96 or mib < 1:
         bad.append(f"the proxy's RSS was {mib:.0f} MiB")
     if down["outstanding"] < 512:
-        bad.append(f"only {down['outstanding']} calls were outstanding")
+        bad.append(Bar(f"only {down['outstanding']} calls were "
+                       "outstanding"))
     return bad
 
 

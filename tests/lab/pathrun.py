@@ -21,6 +21,11 @@ SETTLE_S = 0.005  # from the end of a fault's command until it is in force
 OWNER = bed.VOLUMES["home"]["owner"]
 
 
+class Bar(str):
+    """A problem of time, of share, or of the measurement itself, on which
+    the load of the machine tells; any other is one of correctness."""
+
+
 class Watch(threading.Thread):
     """Samples the client's packet counters, and its proxy's memory."""
 
@@ -187,7 +192,7 @@ class Run:
             text = (self.directory / "load.err").read_text()
             raise bed.LabError(f"nfsload left no result: {text}") from None
         if not calls["valid"]:
-            self.problems.append("the capture has a gap")
+            self.problems.append(Bar("the capture has a gap"))
         if load["errors"] == 0:
             self.compare()
         return load, calls

@@ -262,6 +262,17 @@ def kill(lab, host, name, sig=signal.SIGKILL):
     return now
 
 
+def freeze(pid):
+    """SIGSTOP; returns when every thread has stopped, the moment before.
+    (kill(2) alone is back while threads of a busy machine still run.)"""
+    now = time.monotonic()
+    os.kill(pid, signal.SIGSTOP)
+    bed.wait_for(f"process {pid} to stop", lambda: all(
+        (t / "stat").read_text().rpartition(")")[2].split()[0] in "TZ"
+        for t in Path(f"/proc/{pid}/task").iterdir()), 5, 0.001)
+    return now
+
+
 def hold(lab, host, name):
     """Once it ends, a program stays away until release()."""
     lab.path("run", host, f"{name}.down").touch()
