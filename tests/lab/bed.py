@@ -221,9 +221,17 @@ class Lab:
         self.path("fault").mkdir()
         names = ["fabric", *SERVERS,
                  *(f"c{i + 1}" for i in range(clients))]
-        started = [(n, self.spawn(n)) for n in names]
-        for name, process in started:
-            self.finish(name, process)
+        started = []
+        try:
+            for name in names:
+                started.append((name, self.spawn(name)))
+            for name, process in started:
+                self.finish(name, process)
+        except BaseException:  # Ctrl-C: down() knows only finished ones
+            for _, process in started:
+                process.kill()  # and its PID 1 with it: --kill-child
+                process.wait()
+            raise
         self.wire_up(names[1:])
 
     def set_sysctl(self, where):
