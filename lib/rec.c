@@ -378,6 +378,12 @@ rec_trim(struct rec *r)
 		b->nsegs--;
 		b->nchunks--;
 	}
+	/* Without a body the head goes on being filled first. */
+	if (b != NULL && b->nsegs == 0) {
+		b->next = p->body_free;
+		p->body_free = b;
+		r->body = NULL;
+	}
 }
 
 size_t

@@ -11,20 +11,21 @@
 
 #define BATCH 1024u /* HANFS_XIDS_MAX */
 
-static void
+/* False: not now. */
+static bool
 send_batch(struct proxy *p, struct kernel_conn *kc, uint32_t path, uint32_t n)
 {
 	uint32_t *xids = malloc(n * sizeof(*xids));
 
 	if (xids == NULL)
-		return;
+		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		xids[i] = kc->taken[kc->taken_at].xid;
 		kc->taken_at = (kc->taken_at + 1) % TAKEN_MAX;
 	}
 	kc->taken_n -= n;
 	p->count.acks += n;
-	upstream_ack(p, path, kc->volume, kc->id, xids, n);
+	return upstream_ack(p, path, kc->volume, kc->id, xids, n);
 }
 
 static void
@@ -45,7 +46,8 @@ ack_conn(struct proxy *p, struct kernel_conn *kc)
 			n++;
 		if (n == 0)
 			return;
-		send_batch(p, kc, path, n);
+		if (!send_batch(p, kc, path, n))
+			return;
 	}
 }
 

@@ -176,6 +176,8 @@ send(struct px *px, struct uconn *u, struct call *c, uint64_t now_ms)
 	a = px_act(px, PX_SEND);
 	a->call = c;
 	a->uconn = u;
+	a->generation = u->generation;
+	a->order = c->order;
 }
 
 /*

@@ -60,6 +60,7 @@ px_conns_maintain(struct px *px, struct kconn *k, uint64_t now_ms)
 	for (uint32_t n = 0; n < px->cfg.nnetworks; n++) {
 		struct uconn *u = &k->u[n];
 		const struct path *p = &px->path[px_owner_path(px, k, n)];
+		struct px_action *a;
 
 		if (u->state == UCONN_CONNECTING &&
 		    now_ms - u->since_ms >= px->cfg.connect_ms)
@@ -74,7 +75,9 @@ px_conns_maintain(struct px *px, struct kconn *k, uint64_t now_ms)
 		u->generation = ++px->generations;
 		u->state = UCONN_CONNECTING;
 		u->since_ms = now_ms;
-		px_act(px, PX_CONNECT)->uconn = u;
+		a = px_act(px, PX_CONNECT);
+		a->uconn = u;
+		a->generation = u->generation;
 	}
 }
 

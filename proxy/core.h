@@ -191,6 +191,7 @@ struct px_action {
 	struct kconn *kconn;
 	struct call *call;
 	uint64_t floor, kconn_id;
+	uint64_t generation, order; /* PX_CONNECT, PX_SEND: still meant? */
 	uint32_t volume;
 };
 

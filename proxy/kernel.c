@@ -21,6 +21,7 @@
 
 /* Replies queued to one kernel connection: beyond HIGH no more are read. */
 enum { OUT_HIGH = 8 << 20, OUT_LOW = 2 << 20 };
+enum { RECORDS_HIGH = 512, RECORDS_LOW = 128 };
 enum { READ_BUDGET = 64 }; /* records for each turn of the loop */
 
 struct listener {
@@ -77,6 +78,11 @@ take_call(struct kernel_conn *kc, struct rec *r)
 	uint32_t low = 0, high = 0;
 	struct call_info info;
 
+	if (r->head_len < r->len && r->head_len < CALL_HEAD_MIN) {
+		nonsense(kc, "a call in tiny fragments");
+		rec_unref(r);
+		return true;
+	}
 	switch (call_look(p->who.client, rec_head(r), r->head_len, r->len,
 	    &info, &what, &low, &high)) {
 	case CALL_FORWARD:
@@ -357,7 +363,8 @@ void
 kernel_unchoke(struct proxy *p)
 {
 	for (struct kernel_conn *kc = p->kernels; kc != NULL; kc = kc->next)
-		if (kc->choked && kc->w.out.queued < OUT_LOW) {
+		if (kc->choked && kc->w.out.queued < OUT_LOW &&
+		    kc->w.out.records < RECORDS_LOW) {
 			kc->choked = false;
 			upstream_resume(p, kc->k);
 		}
@@ -409,7 +416,7 @@ kernel_reply(struct kernel_conn *kc, struct rec *r,
 	if (a->class != CALL_PASSED)
 		note_taken(kc, a->id.xid,
 		    kc->w.out.bytes + kc->w.out.queued);
-	if (kc->w.out.queued > OUT_HIGH)
+	if (kc->w.out.queued > OUT_HIGH || kc->w.out.records > RECORDS_HIGH)
 		kc->choked = true;
 }
 

@@ -181,14 +181,16 @@ void kernel_taken_again(struct proxy *p, uint64_t kconn_id,
 /* upstream.c */
 void upstream_connect(struct proxy *p, uint32_t path, struct uconn *u);
 void upstream_abort(struct proxy *p, struct upstream *up);
-void upstream_send(struct proxy *p, struct uconn *u, struct call *c);
+void upstream_send(struct proxy *p, const struct px_action *a);
 void upstream_probe(struct proxy *p, uint32_t path);
 void upstream_subscribe(struct proxy *p, uint32_t path);
 void upstream_fence(struct proxy *p, const struct px_action *a);
-/* Takes xids. */
-void upstream_ack(struct proxy *p, uint32_t path, uint32_t volume,
+/* Takes xids. False: it cannot be sent now; they are to be named again. */
+bool upstream_ack(struct proxy *p, uint32_t path, uint32_t volume,
     uint64_t kconn_id, uint32_t *xids, uint32_t n);
 void upstream_sweep(struct proxy *p);
+/* The core is about to free k: nothing may point to it. */
+void upstream_forget(struct proxy *p, const struct kconn *k);
 void upstream_resume(struct proxy *p, struct kconn *k);
 void upstream_look_probes(struct proxy *p);
 void upstream_look_loss(struct proxy *p);

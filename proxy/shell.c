@@ -46,9 +46,12 @@ carry_out(struct proxy *p, const struct px_action *a)
 {
 	switch (a->type) {
 	case PX_SEND:
-		upstream_send(p, a->uconn, a->call);
+		upstream_send(p, a);
 		break;
 	case PX_CONNECT:
+		if (a->uconn->state != UCONN_CONNECTING ||
+		    a->uconn->generation != a->generation)
+			break; /* given up again meanwhile */
 		upstream_connect(p,
 		    px_path_index(&p->pxcfg,
 			px_volume(p->px, a->uconn->kconn->volume)->owner,
@@ -74,6 +77,7 @@ carry_out(struct proxy *p, const struct px_action *a)
 		upstream_subscribe(p, a->path);
 		break;
 	case PX_KCONN_FREE: /* the core does that itself */
+		upstream_forget(p, a->kconn);
 		break;
 	}
 }

@@ -37,6 +37,15 @@ lost_how(int error)
 	return PX_LOST_CLOSED;
 }
 
+/* The core may know another connection by now; this one is then nothing. */
+static bool
+is_current(const struct upstream *up)
+{
+	if (up->u == NULL)
+		return up->w.p->control[up->path] == up;
+	return up->u->user == up;
+}
+
 /* It ended by itself, or must end: tells the core. error: errno, or 0. */
 static void
 lost(struct upstream *up, int error, const char *why)
@@ -48,6 +57,8 @@ lost(struct upstream *up, int error, const char *why)
 		return;
 	up->closed = true;
 	wire_close(&up->w, true); /* its records may go to another wire */
+	if (!is_current(up))
+		return;
 	if (u == NULL) {
 		p->control[up->path] = NULL;
 		px_control_lost(p->px, up->path, lost_how(error),
@@ -64,9 +75,9 @@ upstream_abort(struct proxy *p, struct upstream *up)
 {
 	if (up == NULL || up->closed)
 		return;
-	if (up->u != NULL)
+	if (is_current(up) && up->u != NULL)
 		up->u->user = NULL;
-	else
+	else if (is_current(up))
 		p->control[up->path] = NULL;
 	/* At once: what its socket still holds must not go out any more. */
 	wire_close(&up->w, true);
@@ -375,7 +386,10 @@ void
 upstream_connect(struct proxy *p, uint32_t path, struct uconn *u)
 {
 	struct upstream *up;
-	int fd = open_socket(p, path);
+	int fd;
+
+	upstream_abort(p, u != NULL ? u->user : p->control[path]);
+	fd = open_socket(p, path);
 
 	if (fd == -1 || (up = calloc(1, sizeof(*up))) == NULL) {
 		if (u != NULL)
@@ -403,18 +417,30 @@ upstream_connect(struct proxy *p, uint32_t path, struct uconn *u)
 		p->control[path] = up;
 }
 
+/*
+ * Several events may come before the core's actions are carried out: one of
+ * them may have ended the connection, and the call may have been taken back
+ * or answered since. Then the core has decided anew.
+ */
 void
-upstream_send(struct proxy *p, struct uconn *u, struct call *c)
+upstream_send(struct proxy *p, const struct px_action *a)
 {
+	struct uconn *u = a->uconn;
 	struct upstream *up = u->user;
+	struct call *c = a->call;
 
 	(void)p;
+	if (u->state != UCONN_READY || u->generation != a->generation ||
+	    c->state != CALL_SENT || c->order != a->order ||
+	    c->kconn != u->kconn || c->network != u->network ||
+	    c->sent_gen[u->network] != a->generation)
+		return;
 	assert(up != NULL && up->state == UP_READY && !up->closed);
 	wire_put(&up->w, c->rec);
 }
 
 /* Queues a call of our own on the control connection of a path. */
-static void
+static bool
 ask(struct proxy *p, uint32_t path, struct agent_call *c)
 {
 	struct upstream *up = p->control[path];
@@ -429,7 +455,7 @@ ask(struct proxy *p, uint32_t path, struct agent_call *c)
 		if (up != NULL && c->proc == AGENT_PROC_FENCE)
 			lost(up, ENOBUFS, NULL);
 		agent_call_free(c);
-		return;
+		return false;
 	}
 	c->sent_us = proxy_now_us(p);
 	*up->calls_last = c;
@@ -437,6 +463,7 @@ ask(struct proxy *p, uint32_t path, struct agent_call *c)
 	up->ncalls++;
 	wire_put(&up->w, r);
 	rec_unref(r);
+	return true;
 }
 
 static struct agent_call *
@@ -483,21 +510,22 @@ upstream_fence(struct proxy *p, const struct px_action *a)
 	ask(p, a->path, c);
 }
 
-void
+bool
 upstream_ack(struct proxy *p, uint32_t path, uint32_t volume,
     uint64_t kconn_id, uint32_t *xids, uint32_t n)
 {
 	struct agent_call *c = agent_call_new(p, AGENT_PROC_ACK);
 
 	if (c == NULL) {
+		kernel_taken_again(p, kconn_id, xids, n);
 		free(xids);
-		return;
+		return false;
 	}
 	c->volume = volume;
 	c->kconn_id = kconn_id;
 	c->xids = xids;
 	c->nxids = n;
-	ask(p, path, c);
+	return ask(p, path, c);
 }
 
 static void
@@ -596,6 +624,14 @@ upstream_look_loss(struct proxy *p)
 		    proxy_now(p));
 		p->retrans[i] = p->segs[i] = 0;
 	}
+}
+
+void
+upstream_forget(struct proxy *p, const struct kconn *k)
+{
+	for (struct upstream *up = p->upstreams; up != NULL; up = up->next)
+		if (up->u != NULL && up->u->kconn == k)
+			upstream_abort(p, up);
 }
 
 void

@@ -264,6 +264,45 @@ reserve(void **state)
 	assert_int_equal(feed(big, 8004, lim, false), REC_WAIT);
 }
 
+/* However a long record's first bytes come, its head is filled first. */
+static void
+head_first(void **state)
+{
+	enum { LEN = 40000 };
+	static uint8_t buf[LEN + 4];
+	struct rec_pool *pool = rec_pool_new(&limits);
+	struct rec_reader *rd = malloc(sizeof(*rd));
+
+	(void)state;
+	be32_put(buf, 1u << 31 | LEN);
+	for (unsigned i = 0; i < LEN; i++)
+		buf[4 + i] = pattern(1, i);
+	for (size_t first = 5; first < 1100; first += 73)
+		for (int store = 0; store < 2; store++) {
+			struct rec *r = NULL;
+			int fd[2];
+
+			make_pair(fd);
+			rec_reader_init(rd, pool, (enum rec_store)store);
+			send_all(fd[1], buf, first);
+			assert_int_equal(
+			    rec_reader_run(rd, fd[0], &r), REC_AGAIN);
+			assert_int_equal(
+			    rec_reader_run(rd, fd[0], &r), REC_AGAIN);
+			send_all(fd[1], buf + first, sizeof(buf) - first);
+			assert_int_equal(
+			    rec_reader_run(rd, fd[0], &r), REC_DONE);
+			assert_int_equal(r->head_len, REC_HEAD);
+			check_through(r, 1);
+			rec_unref(r);
+			rec_reader_clear(rd);
+			close(fd[0]);
+			close(fd[1]);
+		}
+	free(rd);
+	rec_pool_free(pool);
+}
+
 /*
  * Ten peers begin long records at once where there is room for two: those
  * that were begun come to their end, the others wait for them.
@@ -355,6 +394,7 @@ main(void)
 	    cmocka_unit_test(pipes_fragments),
 	    cmocka_unit_test(caps),
 	    cmocka_unit_test(reserve),
+	    cmocka_unit_test(head_first),
 	    cmocka_unit_test(begun_is_finished),
 	    cmocka_unit_test(append_and_copy),
 	};
