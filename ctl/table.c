@@ -100,7 +100,7 @@ ctl_table(FILE *to, const json_t *doc)
 
 	if (json_is_array(doc) && json_array_size(doc) == 0) {
 		fputs("(none)\n", to);
-	} else if (json_is_array(doc) && json_is_object(json_array_get(doc, 0))) {
+	} else if (json_is_object(json_array_get(doc, 0))) {
 		rows(to, doc);
 	} else if (json_is_object(doc)) {
 		json_t *o = (json_t *)(uintptr_t)doc;

@@ -7,12 +7,11 @@ which keeps them running) and waits until they answer.
 import json
 import os
 import signal
-import socket
-import struct
 import subprocess
 import time
 from pathlib import Path
 
+import agentrpc
 import bed
 from bed import HERE, NETWORKS, SERVERS, VOLUMES, LabError, run
 
@@ -297,34 +296,19 @@ def stop(lab, host, name):
 
 # -- does it answer?
 
-def rpc_null(sock, where, program):
-    """One NULL call over a new connection from a reserved port."""
-    sock.settimeout(1)
-    for port in range(1023, 600, -1):
-        try:
-            sock.bind(("", port))
-            break
-        except OSError:
-            continue
-    sock.connect(where)
-    call = struct.pack(">10I", 1, 0, 2, program, 3, 0, 0, 0, 0, 0)
-    sock.sendall(struct.pack(">I", 0x80000000 | len(call)) + call)
-    reply = b""
-    while len(reply) < 28:  # record mark, then a reply with an empty verifier
-        got = sock.recv(28 - len(reply))
-        if not got:
-            return False
-        reply += got
-    words = struct.unpack(">7I", reply)  # mark xid REPLY accepted verf 0 ok
-    return words[2:4] == (1, 0) and words[6] == 0
-
-
 def answers(lab, where, host, port, program):
+    """One NULL call over a new connection from a reserved port."""
     try:
-        with lab.socket(where, socket.AF_INET, socket.SOCK_STREAM) as s:
-            return rpc_null(s, (host, port), program)
+        conn = agentrpc.Conn(lab, where, (host, port), timeout=1)
     except OSError:
         return False
+    try:
+        conn.call(1, program, 3, agentrpc.NULL, cred=None)
+        return True
+    except (OSError, agentrpc.Closed, agentrpc.RpcError, AssertionError):
+        return False
+    finally:
+        conn.close()
 
 
 def wait_rpc(lab, where, host, port, program, seconds):

@@ -1,6 +1,7 @@
 /* The ladder of guards: each reason, what it may change, the budget. */
 #include <stdlib.h>
 
+#include "hanfs/cursor.h"
 #include "hanfs/hbguard.h"
 #include "hbmake.h"
 #include "unit.h"
@@ -126,15 +127,6 @@ test_passes(void **state)
 	bed_down(&b);
 }
 
-static void
-put32(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
-}
-
 /* What the head alone says. */
 static void
 test_reasons_head(void **state)
@@ -155,17 +147,17 @@ test_reasons_head(void **state)
 	b.len = HB_LEN_MAX + 4;
 	assert_dropped(&b, HB_DROP_LENGTH);
 	encode(&b);
-	put32(b.buf, 1);
+	be32_put(b.buf, 1);
 	assert_dropped(&b, HB_DROP_MAGIC);
 	encode(&b);
-	put32(b.buf + 4, HB_VERSION + 1);
+	be32_put(b.buf + 4, HB_VERSION + 1);
 	assert_dropped(&b, HB_DROP_VERSION);
-	put32(b.buf + 8, HB_VERSION + 1);
-	put32(b.buf + 12, HB_VERSION + 1);
+	be32_put(b.buf + 8, HB_VERSION + 1);
+	be32_put(b.buf + 12, HB_VERSION + 1);
 	assert_dropped(&b, HB_DROP_VERSION);
-	put32(b.buf + 4, 0);
-	put32(b.buf + 8, 0);
-	put32(b.buf + 12, 0);
+	be32_put(b.buf + 4, 0);
+	be32_put(b.buf + 8, 0);
+	be32_put(b.buf + 12, 0);
 	assert_dropped(&b, HB_DROP_VERSION);
 	bed_down(&b);
 }
@@ -217,7 +209,7 @@ test_reason_body(void **state)
 	(void)state;
 	bed_up(&b);
 	encode(&b);
-	put32(b.buf + HB_HEAD_LEN, HB_VOLUMES_MAX + 1);
+	be32_put(b.buf + HB_HEAD_LEN, HB_VOLUMES_MAX + 1);
 	n = (size_t)b.len - HB_SIG_LEN;
 	memcpy(text + sizeof(HB_SIGN_PREFIX), b.buf, n);
 	crypto_sign_detached(

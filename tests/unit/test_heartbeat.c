@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "hanfs/cursor.h"
 #include "hanfs/heartbeat.h"
 #include "hbmake.h"
 #include "unit.h"
@@ -134,15 +135,6 @@ test_encode_refuses(void **state)
 
 /* Signed by a server that has gone mad: the decoder alone must hold. */
 static void
-put32(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
-}
-
-static void
 test_decode_refuses_values(void **state)
 {
 	/* place of a field, a value that must be refused */
@@ -186,7 +178,7 @@ test_decode_refuses_values(void **state)
 	assert_true(len > 0);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		memcpy(copy, buf, sizeof(copy));
-		put32(copy + bad[i].at, bad[i].value);
+		be32_put(copy + bad[i].at, bad[i].value);
 		if (hb_decode(copy, (size_t)len, &hb) != -1)
 			fail_msg("taken: %u at %u", bad[i].value, bad[i].at);
 	}
@@ -260,8 +252,8 @@ test_later_version(void **state)
 	memmove(buf + len - HB_SIG_LEN + 8, buf + len - HB_SIG_LEN, HB_SIG_LEN);
 	len += 8;
 	assert_int_equal(hb_decode(buf, (size_t)len, &hb), -1);
-	put32(buf + 4, HB_VERSION + 1);
-	put32(buf + 12, HB_VERSION + 1);
+	be32_put(buf + 4, HB_VERSION + 1);
+	be32_put(buf + 12, HB_VERSION + 1);
 	assert_int_equal(hb_decode(buf, (size_t)len, &hb), 0);
 	assert_int_equal(hb.version, HB_VERSION + 1);
 	assert_int_equal(hb.npeers, 2);
