@@ -65,8 +65,8 @@ struct relay_config {
 	unsigned clients_max, kconns_max, conns_max;
 	unsigned entries_max;        /* calls in progress and kept replies */
 	unsigned client_entries_max; /* of one client on one volume, those
-				      * that must not be dropped; as many
-				      * of its older incarnations again */
+				      * that must not be dropped; four
+				      * times as many orphans */
 	uint32_t linger_ms;          /* a reply is kept after its ACK */
 	uint32_t orphan_ms;          /* one of an older incarnation is kept */
 	uint64_t retain_ms;     /* one that is never acknowledged is kept */

@@ -6,6 +6,8 @@
 
 #include "server-agent/relay_int.h"
 
+enum { ORPHAN_QUOTAS = 4 };
+
 int
 table_init(struct relay *r)
 {
@@ -229,9 +231,11 @@ table_orphan(struct relay *r, struct relay_table *t,
 		unkeep(e);
 		keep(r, e, KEPT_ORPHAN, now_ms);
 	}
-	/* More than the client may have outstanding at all: the oldest have
-	 * been asked for again, or never will be. */
-	while (t->nkept[KEPT_ORPHAN] > r->cfg.client_entries_max) {
+	/* So many that the oldest have been asked for again since, or never
+	 * will be: each start of a proxy, and each kernel connection that
+	 * ends, leaves at most one quota of them. */
+	while (t->nkept[KEPT_ORPHAN] / ORPHAN_QUOTAS >=
+	       r->cfg.client_entries_max) {
 		r->n.unacked_expired++;
 		entry_free(r, TAILQ_FIRST(&t->kept[KEPT_ORPHAN]));
 	}

@@ -431,21 +431,24 @@ orphans_stop_nobody(void **state)
 	struct relay_speaker who = bed_who(1, 1);
 
 	(void)state;
+	b.cfg.client_entries_max = 8;
+	b.cfg.kconns_max = 16;
 	bed_begin(&b);
-	for (uint32_t i = 1; i <= 4; i++) {
+	for (uint32_t i = 1; i <= 10; i++) {
 		who.incarnation = i;
 		bed_open(&b, &a, who, i, NET_A, 1);
-		fill(&b, &a, i * 100, 16);
+		fill(&b, &a, i * 100, 8);
 		assert_null(a.held);
 		bed_gone(&b, &a);
 	}
-	assert_int_equal(bed_count(&b).kept, 32 + 16);
+	/* Four quotas less one of them, and the last proxy's own. */
+	assert_int_equal(bed_count(&b).kept, 31 + 8);
 	/* The oldest went; the last ones' replays are answered. */
-	who.incarnation = 5;
-	bed_open(&b, &a, who, 5, NET_A, 1);
-	bed_call(&b, &a, 415, NFS3_CREATE, "f415");
+	who.incarnation = 11;
+	bed_open(&b, &a, who, 11, NET_A, 1);
+	bed_call(&b, &a, 707, NFS3_CREATE, "f707");
 	assert_int_equal(a.sent, 1);
-	assert_int_equal(b.sent, 64);
+	assert_int_equal(b.sent, 80);
 	bed_gone(&b, &a);
 	bed_end(&b);
 }
