@@ -164,7 +164,8 @@ struct server {
 	bool stopped;        /* while it is stalled: no heartbeats either */
 	uint64_t stalled_until;
 	uint64_t boot, seq[NETS];
-	uint32_t starts, kills, table_gen;
+	uint32_t starts, table_gen;
+	uint32_t kills; /* of it, or of its backend: calls are in doubt */
 	struct relay *relay;
 	struct sconn **conns; /* live */
 	uint32_t nconns, conns_room;
@@ -190,6 +191,7 @@ void agent_on_beat(struct server *s);
 /* An interface of it lost its carrier, or has it again. */
 void agent_carrier(struct server *s);
 void agent_on_link_up(struct link *l);
+void agent_links_break(struct server *s);
 /* tcp.c: */
 bool agent_listens(struct server *s);
 void agent_on_syn(struct tcp *c);
@@ -207,12 +209,13 @@ struct link {
 	struct relay_link *relay;
 	uint32_t volume, start;
 	bool open, up;
+	bool broken;             /* what is still in its socket can be read */
 	const uint8_t **replies; /* in its socket */
 	uint32_t nreplies, replies_room, replies_read;
 };
 
 struct backend {
-	uint64_t stopped_until;
+	uint64_t stopped_until, dead_until;
 	uint32_t life; /* +1 when it is ended: what ran in it is gone */
 };
 
@@ -224,5 +227,7 @@ void backend_take(struct link *l, struct rec *rec);
 void backend_on_effect(struct world *w, void *job);
 void backend_on_answer(struct world *w, void *job);
 void backend_end(struct world *w, uint32_t volume);
+/* It crashes, and is started anew at that time. */
+void backend_die(struct world *w, uint32_t volume, uint64_t until);
 
 #endif

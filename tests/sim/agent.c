@@ -121,7 +121,7 @@ read_any(struct server *s)
 			ready[n++] = s->conns[i];
 	conns = n;
 	for (struct link *l = s->links; l != NULL && n < 256; l = l->next)
-		if (l->open && l->replies_read < l->nreplies)
+		if (l->open && (l->broken || l->replies_read < l->nreplies))
 			ready[n++] = l;
 	if (n == 0)
 		return false;
@@ -304,7 +304,7 @@ count_client(void *arg, const struct relay_client_view *v)
 {
 	struct world *w = arg;
 
-	if (v->in_progress + v->unacked > 2 * w->t.client_entries * VOLUMES)
+	if (v->in_progress + v->unacked > 5 * w->t.client_entries * VOLUMES)
 		broken(w, I8, "an agent keeps %u calls of one client",
 		    v->in_progress + v->unacked);
 }

@@ -33,6 +33,10 @@ backend_take(struct link *l, struct rec *rec)
 	bool whole;
 
 	assert(l != NULL);
+	if (l->broken) {
+		rec_unref(rec);
+		return;
+	}
 	w = l->server->w;
 	j = sim_alloc(w, sizeof(*j));
 	j->link = l;
@@ -124,7 +128,8 @@ backend_on_effect(struct world *w, void *job)
 {
 	struct job *j = job;
 
-	if (j->life != w->backend[j->volume].life || waits(w, j, EV_EFFECT))
+	if (j->life != w->backend[j->volume].life || j->link->broken ||
+	    w->now < w->backend[j->volume].dead_until || waits(w, j, EV_EFFECT))
 		return;
 	run(w, j);
 	at(w, service(w), EV_ANSWER, j, 0);
@@ -148,4 +153,15 @@ backend_end(struct world *w, uint32_t volume)
 {
 	w->backend[volume].life++;
 	tell(w, "backend of volume %u is ended and started anew", volume);
+}
+
+void
+backend_die(struct world *w, uint32_t volume, uint64_t until)
+{
+	struct server *s = &w->server[volume_owner(volume)];
+
+	w->backend[volume].life++;
+	w->backend[volume].dead_until = until;
+	s->kills++;
+	agent_links_break(s);
 }

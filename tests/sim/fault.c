@@ -32,6 +32,7 @@ enum fault_kind {
 	AGENT_STALLED,
 	SERVER_CRASH,
 	BACKEND_STOPPED,
+	BACKEND_DIES,
 	RESET,
 	DEAD_FLOW,
 	FAULTS
@@ -64,6 +65,7 @@ static const struct {
     [AGENT_STALLED] = {"agent does not run", 8},
     [SERVER_CRASH] = {"server crashes", 3},
     [BACKEND_STOPPED] = {"backend stopped", 4},
+    [BACKEND_DIES] = {"backend dies", 3},
     [RESET] = {"connections reset", 6},
     [DEAD_FLOW] = {"flows dead", 3},
 };
@@ -242,6 +244,10 @@ apply(struct fault *f, int by)
 	case BACKEND_STOPPED:
 		if (by > 0)
 			w->backend[f->server].stopped_until = w->now + f->lasts;
+		break;
+	case BACKEND_DIES:
+		if (by > 0)
+			backend_die(w, f->server, w->now + f->lasts);
 		break;
 	case ADDRESS:
 		if (by > 0) {

@@ -17,6 +17,34 @@ link_open_for(struct server *s, struct relay_link *rl)
 	at(s->w, rnd_between(s->w, 50, 500), EV_LINK_UP, l, 0);
 }
 
+static void
+forget(struct link *l)
+{
+	struct link **p = &l->server->links;
+
+	l->open = false;
+	while (*p != l)
+		p = &(*p)->next;
+	*p = l->next;
+	relay_link_set_user(l->relay, NULL);
+}
+
+static void
+lost(struct link *l, const char *why)
+{
+	forget(l);
+	relay_link_down(l->relay, why, now_ms(l->server->w));
+	agent_act(l->server);
+}
+
+void
+agent_links_break(struct server *s)
+{
+	for (struct link *l = s->links; l != NULL; l = l->next)
+		l->broken = l->up;
+	agent_wake(s, 10);
+}
+
 void
 agent_on_link_up(struct link *l)
 {
@@ -28,6 +56,10 @@ agent_on_link_up(struct link *l)
 		at(s->w, s->stalled_until - s->w->now + 1, EV_LINK_UP, l, 0);
 		return;
 	}
+	if (s->w->now < s->w->backend[l->volume].dead_until) {
+		lost(l, "refused");
+		return;
+	}
 	l->up = true;
 	relay_link_up(l->relay, now_ms(s->w));
 	agent_act(s);
@@ -36,15 +68,10 @@ agent_on_link_up(struct link *l)
 void
 link_close(struct relay_link *rl)
 {
-	struct link *l = relay_link_user(rl), **p;
+	struct link *l = relay_link_user(rl);
 
-	if (l == NULL)
-		return;
-	l->open = false;
-	for (p = &l->server->links; *p != l; p = &(*p)->next)
-		;
-	*p = l->next;
-	relay_link_set_user(rl, NULL);
+	if (l != NULL)
+		forget(l);
 }
 
 void
@@ -77,4 +104,6 @@ link_read(struct link *l)
 			broken(s->w, LIVE, "a reply was taken for nonsense");
 		agent_act(s);
 	}
+	if (l->open && l->broken)
+		lost(l, "reset");
 }

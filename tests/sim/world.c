@@ -116,7 +116,7 @@ tune(struct world *w)
 	t->replay_calls = 1 + rnd(w, 16);
 	t->paths = chance(w, 400) ? PX_ALL_PATHS : PX_PRIMARY_FIRST;
 	t->linger_ms = (uint32_t)rnd_between(w, 0, chance(w, 500) ? 20 : 500);
-	t->client_entries = chance(w, 200) ? t->slots + 1 + rnd(w, 32) : 800;
+	t->client_entries = chance(w, 200) ? 2 * t->slots + rnd(w, 32) : 800;
 	t->timeo = rnd_between(w, 100 * MS, 2 * SEC);
 	t->think = rnd_between(w, 0, 40 * MS);
 	t->slow = chance(w, 300) ? rnd(w, 60) : 2;
