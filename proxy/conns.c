@@ -109,7 +109,7 @@ px_control_drop(struct px *px, uint32_t path, bool abort_it, uint64_t now_ms)
 			if (k->u[n].fencing && k->u[n].fence_path == path)
 				k->u[n].fencing = false;
 		if (k->retired && px->volume[k->volume].owner == server)
-			px_fence_retired(px, k);
+			px_fence_retired(px, k, now_ms);
 	}
 }
 
@@ -227,7 +227,7 @@ px_control_ready(struct px *px, uint32_t path, uint64_t boot, uint64_t now_ms)
 		if (px->volume[k->volume].owner != server)
 			continue;
 		if (k->retired)
-			px_fence_retired(px, k);
+			px_fence_retired(px, k, now_ms);
 		/* Who answers here need not be waited for there. */
 		k->u[px_path_network(px, path)].retry_at_ms = now_ms;
 		px_conns_maintain(px, k, now_ms);
@@ -364,11 +364,11 @@ fence(struct px *px, struct uconn *u, uint64_t now_ms)
 	uint32_t path = control_path(px, u->kconn->volume);
 	struct px_action *a;
 
-	(void)now_ms;
 	if (u->fencing || path == PX_NONE)
 		return;
 	u->fencing = true;
 	u->fence_path = path;
+	u->fence_ms = now_ms;
 	px->count.fences++;
 	a = px_act(px, PX_FENCE);
 	a->path = path;
@@ -404,7 +404,7 @@ px_fence_wanted(struct px *px, struct call *c, uint64_t now_ms)
 
 /* All connections of a kconn that the kernel has closed. */
 void
-px_fence_retired(struct px *px, struct kconn *k)
+px_fence_retired(struct px *px, struct kconn *k, uint64_t now_ms)
 {
 	uint32_t path = control_path(px, k->volume);
 	struct px_action *a;
@@ -413,6 +413,7 @@ px_fence_retired(struct px *px, struct kconn *k)
 		return;
 	k->fencing = true;
 	k->fence_path = path;
+	k->fence_ms = now_ms;
 	px->count.fences++;
 	a = px_act(px, PX_FENCE);
 	a->path = path;
@@ -487,7 +488,7 @@ px_kconn_close(struct px *px, struct kconn *k, uint64_t now_ms)
 	if (k->gates)
 		px->volume[k->volume].retired++;
 	if (ever_connected(px, k))
-		px_fence_retired(px, k);
+		px_fence_retired(px, k, now_ms);
 	else
 		px_retired_release(px, k, now_ms);
 }

@@ -119,6 +119,7 @@ struct uconn {
 	uint64_t floor;		  /* confirmed by the agent */
 	bool fencing;		  /* a FENCE for it is on its way */
 	uint32_t fence_path;	  /* over which it went */
+	uint64_t fence_ms;
 	uint64_t since_ms, retry_at_ms;
 	uint32_t retry_ms;
 	struct px_list calls;	  /* sent over it, oldest first */
@@ -141,6 +142,7 @@ struct kconn {
 	bool gates;		  /* retired: its calls may still land */
 	bool fencing;		  /* retired: FENCE is on its way */
 	uint32_t fence_path;
+	uint64_t fence_ms;
 	struct uconn u[PX_NETWORKS];
 	struct px_list held;	  /* in order of arrival */
 	uint32_t ncalls, replaying;

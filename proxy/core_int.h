@@ -95,7 +95,7 @@ void px_control_drop(struct px *px, uint32_t path, bool abort_it,
     uint64_t now_ms);
 void px_control_maintain(struct px *px, uint32_t path, uint64_t now_ms);
 bool px_fence_wanted(struct px *px, struct call *c, uint64_t now_ms);
-void px_fence_retired(struct px *px, struct kconn *k);
+void px_fence_retired(struct px *px, struct kconn *k, uint64_t now_ms);
 void px_retired_release(struct px *px, struct kconn *k, uint64_t now_ms);
 
 /* state.c: the last 16 bytes of a state, over those before them. */

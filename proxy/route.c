@@ -315,25 +315,35 @@ px_owner(struct px *px, uint32_t volume, uint32_t server, uint64_t epoch,
 	px_pump_volume(px, volume, now_ms);
 }
 
-/* When the oldest call that waits over this path was sent; 0: none waits. */
+static void
+earlier(uint64_t *oldest, uint64_t ms)
+{
+	if (*oldest == 0 || ms < *oldest)
+		*oldest = ms;
+}
+
+/* When the oldest call, or FENCE, that waits over this path was sent; 0:
+ * none waits. */
 static uint64_t
 oldest_sent(struct px *px, uint32_t path)
 {
-	uint32_t server = px_path_server(px, path), n = px_path_network(px, path);
+	uint32_t server = px_path_server(px, path);
 	uint64_t oldest = 0;
 
 	for (struct kconn *k = px->kconns; k != NULL; k = k->next) {
-		const struct uconn *u = &k->u[n];
-		uint64_t since;
+		const struct uconn *u = &k->u[px_path_network(px, path)];
 
-		if (px->volume[k->volume].owner != server ||
-		    u->calls.first == NULL)
+		if (px->volume[k->volume].owner != server)
 			continue;
-		since = u->calls.first->sent_ms;
-		if (u->heard_ms > since) /* replies come: it goes on */
-			since = u->heard_ms;
-		if (oldest == 0 || since < oldest)
-			oldest = since;
+		if (u->calls.first != NULL) /* while replies come it goes on */
+			earlier(&oldest, u->heard_ms > u->calls.first->sent_ms
+				? u->heard_ms
+				: u->calls.first->sent_ms);
+		if (k->fencing && k->fence_path == path)
+			earlier(&oldest, k->fence_ms);
+		for (uint32_t n = 0; n < px->cfg.nnetworks; n++)
+			if (k->u[n].fencing && k->u[n].fence_path == path)
+				earlier(&oldest, k->u[n].fence_ms);
 	}
 	return oldest;
 }

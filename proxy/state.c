@@ -262,6 +262,7 @@ io_uconn(struct state_io *io, struct px *px, struct uconn *u)
 	io_max(io, &u->floor, PX_GENERATION_MAX);
 	IO_BOOL(io, u->fencing);
 	u->fence_path = io_below(io, u->fence_path, px->npaths);
+	io_past(io, &u->fence_ms);
 	io_past(io, &u->since_ms);
 	io_retry(io, px, &u->retry_at_ms, &u->retry_ms);
 	io_past(io, &u->heard_ms);
@@ -302,6 +303,7 @@ io_kconn(
 	IO_BOOL(io, k->gates);
 	IO_BOOL(io, k->fencing);
 	k->fence_path = io_below(io, k->fence_path, px->npaths);
+	io_past(io, &k->fence_ms);
 	io_u32(io, &k->replay_limit);
 	io_linger(io, px, k);
 	for (uint32_t n = 0; n < px->cfg.nnetworks; n++) {

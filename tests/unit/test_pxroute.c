@@ -382,6 +382,41 @@ owner_moves_during_a_fence(void **state)
 	    pxbed_get(&bed, PX_FENCE, 0)->path, px_path_index(&cfg, 1, A));
 }
 
+/* Heartbeats come over B, but what is sent over it does not arrive: a FENCE
+ * that waits shows it, though no call does. */
+static void
+fence_over_a_one_way_path(void **state)
+{
+	struct px_config cfg = pxbed_config();
+	struct kconn *k = pxbed_start(&bed, &cfg);
+	uint64_t asked;
+
+	(void)state;
+	ticks(100, PX_PROBE);
+	pxbed_call(&bed, k, 1, NFS3_WRITE);
+	pxbed_take(&bed);
+	pxbed_carrier(&bed, A, false);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_FENCE), 1);
+	assert_int_equal(pxbed_get(&bed, PX_FENCE, 0)->path, 1);
+	asked = bed.now;
+	bed.dead[1] = true;
+	pxbed_carrier(&bed, A, true);
+	pxbed_path_up(&bed, 0, A, BOOT);
+	pxbed_take(&bed);
+	while (px_path(bed.px, 1)->state == PATH_UP &&
+	    bed.now < asked + 10000) {
+		beat(B);
+		px_tick(bed.px, bed.now += PX_TICK_MS);
+		pxbed_take(&bed);
+	}
+	assert_in_range(bed.now - asked, 600, 800);
+	assert_int_equal(px_path(bed.px, 1)->reason, PATH_ONE_WAY);
+	pxbed_ready(&bed, k, A);
+	pxbed_take(&bed);
+	assert_int_equal(pxbed_count(&bed, PX_SEND), 1);
+}
+
 /*
  * The agent dies with its answer to a HELLO on the way, and another one is
  * there by the time it arrives: it must not be taken for the present one,
@@ -503,6 +538,7 @@ main(void)
 	    TEST(subscribes_while_unheard),
 	    TEST(owner_moves),
 	    TEST(owner_moves_during_a_fence),
+	    TEST(fence_over_a_one_way_path),
 	    TEST(late_answer_of_a_dead_agent),
 	    TEST(new_boot_ends_old_connections),
 	    TEST(highest_floor_is_no_generation),
