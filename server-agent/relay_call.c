@@ -316,7 +316,7 @@ relay_reply(struct relay_link *l, struct rec *rec, uint64_t now_ms)
 /* --- a link is lost */
 
 static unsigned
-drop_calls(struct relay *r, struct relay_link *l)
+drop_calls(struct relay *r, struct relay_link *l, uint64_t now_ms)
 {
 	struct relay_entry *e;
 	unsigned n = 0;
@@ -328,6 +328,10 @@ drop_calls(struct relay *r, struct relay_link *l)
 			r->n.in_doubt++;
 		else if (e->keys.missing > 0)
 			r->n.waiting--;
+		/* Who asked last may be on a younger kernel connection, or
+		 * a younger proxy's, with a link that lives. */
+		if (e->asker != NULL)
+			conn_close(e->asker, RELAY_R_BACKEND_LOST, now_ms);
 		entry_release_keys(r, e);
 		entry_free(r, e);
 		n++;
@@ -347,7 +351,7 @@ relay_link_down(struct relay_link *l, const char *cause, uint64_t now_ms)
 	assert(l->state != LINK_DOWN);
 	l->state = LINK_DOWN;
 	l->retry_ms = now_ms + r->cfg.backoff_ms;
-	dropped = drop_calls(r, l);
+	dropped = drop_calls(r, l, now_ms);
 	if (was_up)
 		relay_note(r,
 		    "client %s kconn %llu %s link up -> down: %s; "

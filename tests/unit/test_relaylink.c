@@ -85,6 +85,33 @@ lost_link_puts_calls_in_doubt(void **state)
 	bed_end(&b);
 }
 
+/* A younger proxy waits for a call that runs on the older one's link: when
+ * that is lost, it must ask again. */
+static void
+lost_link_tells_the_last_asker(void **state)
+{
+	struct bed b = bed_config();
+	struct bed_conn a, o;
+
+	(void)state;
+	bed_begin(&b);
+	bed_open(&b, &a, bed_who(1, 1), 5, NET_A, 1);
+	bed_call(&b, &a, 2, NFS3_CREATE, "x");
+	bed_open(&b, &o, bed_who(1, 2), 6, NET_A, 1);
+	assert_null(a.rc);
+	bed_call(&b, &o, 2, NFS3_CREATE, "x");
+	assert_int_equal(b.sent, 1);
+	relay_link_down(b.link[0], "closed", b.now);
+	bed_settle(&b);
+	assert_null(o.rc);
+	assert_int_equal(o.reason, RELAY_R_BACKEND_LOST);
+	bed_open(&b, &o, bed_who(1, 2), 6, NET_A, 2);
+	bed_call(&b, &o, 2, NFS3_CREATE, "x");
+	assert_int_equal(b.sent, 2);
+	bed_gone(&b, &o);
+	bed_end(&b);
+}
+
 static void
 keys_hold_calls_back(void **state)
 {
@@ -355,6 +382,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(hello_waits_for_the_backend),
 	    cmocka_unit_test(lost_link_puts_calls_in_doubt),
+	    cmocka_unit_test(lost_link_tells_the_last_asker),
 	    cmocka_unit_test(keys_hold_calls_back),
 	    cmocka_unit_test(waiting_calls_of_a_lost_link),
 	    cmocka_unit_test(idle_kernel_connection_ends),
