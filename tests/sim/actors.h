@@ -116,7 +116,6 @@ struct client {
 	bool alive, detector;
 	uint64_t stalled_until;
 	bool netlink[NETS]; /* unread */
-	enum path_reason netlink_why[NETS];
 	uint32_t starts, tags, ticks, turn;
 	uint64_t incarnation, kconn_ids, events_told;
 	struct proxy_conn *conns;

@@ -254,10 +254,11 @@ proxy_interface(struct client *cl, uint32_t net, enum path_reason why)
 {
 	if (!cl->alive)
 		return;
-	cl->netlink[net] = stalled(cl);
-	cl->netlink_why[net] = why;
-	if (stalled(cl))
+	if (stalled(cl)) {
+		/* Whatever else it was: connections from then are dead. */
+		cl->netlink[net] = true;
 		return;
+	}
 	px_interface(cl->px, net, iface_up(cl->w, net, client_host(cl->number)),
 	    why, now_ms(cl->w));
 	proxy_settle(cl);
@@ -282,9 +283,11 @@ proxy_on_tick(struct client *cl)
 {
 	if (!cl->alive || later(cl, EV_PROXY_TICK, cl, cl->starts))
 		return;
-	for (uint32_t n = 0; n < NETS; n++)
+	for (uint32_t n = 0; n < NETS; n++) {
 		if (cl->netlink[n])
-			proxy_interface(cl, n, cl->netlink_why[n]);
+			proxy_interface(cl, n, PATH_ADDRESS);
+		cl->netlink[n] = false;
+	}
 	for (uint32_t i = 0; i < NETS * SERVERS; i++)
 		upstream_look_probe(cl, i);
 	px_tick(cl->px, now_ms(cl->w));

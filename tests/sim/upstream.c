@@ -221,11 +221,11 @@ take_result(struct upstream *up, const struct msg *m)
 	if (m->of == M_NULL)
 		px_probe_answered(cl->px, up->path,
 		    (uint32_t)(cl->w->now - r->sent), now_ms(cl->w));
-	if (m->of != M_FENCE)
-		return;
-	if (m->status != HANFS_OK)
+	if (m->status != HANFS_OK) {
 		lost(up, TCP_EOF);
-	else
+		if (m->of == M_ACK)
+			proxy_taken_again(cl, r->m);
+	} else if (m->of == M_FENCE)
 		px_fence_done(cl->px, up->path, r->m->volume, r->m->kconn,
 		    r->m->network, r->m->floor, now_ms(cl->w));
 }
