@@ -245,8 +245,12 @@ take_control(struct upstream *up, struct rec *r, uint32_t xid)
 		    "path %s: agent refuses call %u: %s",
 		    proxy_path_name(p, up->path), c->proc,
 		    agent_status_name((uint32_t)status));
-	if (status != 0 && c->proc == AGENT_PROC_FENCE)
+	/* It may know us by an older incarnation: HELLO sets that right. */
+	if (status != 0 &&
+	    (c->proc == AGENT_PROC_FENCE || c->proc == AGENT_PROC_ACK))
 		lost(up, ECONNABORTED, NULL);
+	if (status != 0 && c->nxids > 0)
+		kernel_taken_again(p, c->kconn_id, c->xids, c->nxids);
 	agent_call_free(c);
 }
 
