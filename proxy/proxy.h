@@ -178,6 +178,9 @@ void kernel_acks_last(struct kernel_conn *kc);
 void kernel_taken_again(struct proxy *p, uint64_t kconn_id,
     const uint32_t *xids, uint32_t n);
 
+/* pathsock.c: a socket that connects to the path's agent; -1 with errno. */
+int path_socket(struct proxy *p, uint32_t path);
+
 /* upstream.c */
 void upstream_connect(struct proxy *p, uint32_t path, struct uconn *u);
 void upstream_abort(struct proxy *p, struct upstream *up);
