@@ -186,3 +186,15 @@ config_paths_name(enum config_paths paths)
 {
 	return conf_paths_words[paths];
 }
+
+const char *
+config_fence_name(enum config_fence fence)
+{
+	return conf_fence_words[fence];
+}
+
+const char *
+config_fstype_name(enum config_fstype type)
+{
+	return conf_fstype_words[type];
+}

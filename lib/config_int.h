@@ -35,6 +35,7 @@ enum conf_kind {
 	CONF_SERVER,
 	CONF_VOLUME,
 	CONF_BACKEND,
+	CONF_STORAGE,
 	CONF_PROXY,
 	CONF_DETECTOR,
 	CONF_AGENT,
@@ -78,6 +79,8 @@ struct conf_field {
 extern const struct conf_field conf_fields[];
 extern const unsigned conf_nfields;
 extern const char *const conf_paths_words[];
+extern const char *const conf_fence_words[];
+extern const char *const conf_fstype_words[];
 
 /* The field of a section's option, or NULL. */
 const struct conf_field *conf_field_find(enum conf_kind kind, const char *name);

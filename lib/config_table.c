@@ -17,6 +17,7 @@ const struct conf_kind_info conf_kinds[CONF_KINDS] = {
     [CONF_SERVER] = {"server", true, CONF_ROOT},
     [CONF_VOLUME] = {"volume", true, CONF_ROOT},
     [CONF_BACKEND] = {"backend", false, CONF_VOLUME},
+    [CONF_STORAGE] = {"storage", false, CONF_VOLUME},
     [CONF_PROXY] = {"proxy", false, CONF_ROOT},
     [CONF_DETECTOR] = {"detector", false, CONF_ROOT},
     [CONF_AGENT] = {"agent", false, CONF_ROOT},
@@ -25,6 +26,43 @@ const struct conf_kind_info conf_kinds[CONF_KINDS] = {
 const char *const conf_paths_words[] = {
     [CONFIG_PATHS_PRIMARY_FIRST] = "primary-first",
     [CONFIG_PATHS_ALL] = "all",
+    NULL,
+};
+
+const char *const conf_fence_words[] = {
+    [CONFIG_FENCE_NONE] = "none",
+    [CONFIG_FENCE_COMMAND] = "command",
+    [CONFIG_FENCE_SCSI] = "scsi",
+    [CONFIG_FENCE_MPATH] = "mpath",
+    [CONFIG_FENCE_NVME] = "nvme",
+    [CONFIG_FENCE_WATCHDOG] = "watchdog",
+    [CONFIG_FENCE_LEASE_ONLY] = "lease-only-unsafe",
+    NULL,
+};
+
+const char *const conf_fstype_words[] = {
+    [CONFIG_FS_EXT4] = "ext4",
+    [CONFIG_FS_XFS] = "xfs",
+    NULL,
+};
+
+static const char *const backend_words[] = {
+    [CONFIG_BACKEND_GANESHA] = "ganesha",
+    [CONFIG_BACKEND_KNFSD] = "knfsd",
+    [CONFIG_BACKEND_EXTERNAL] = "external",
+    NULL,
+};
+
+static const char *const arbiter_words[] = {
+    [CONFIG_ARBITER_DISK] = "disk",
+    [CONFIG_ARBITER_EXTERNAL] = "external",
+    NULL,
+};
+
+static const char *const failback_words[] = {
+    [CONFIG_FAILBACK_AUTO] = "auto",
+    [CONFIG_FAILBACK_DELAYED] = "delayed",
+    [CONFIG_FAILBACK_MANUAL] = "manual",
     NULL,
 };
 
@@ -47,10 +85,16 @@ const char *const conf_paths_words[] = {
 	{                                                                   \
 		kind, name, CONF_LIST, 0, 0, 0, 0, NULL, CONF_MUST, example \
 	}
+#define CHOICE(kind, s, m, words, fallback)                                  \
+	{                                                                    \
+		kind, #m, CONF_WORD, MEMBER(s, m), 0, 0, words, fallback,    \
+		    NULL                                                     \
+	}
 #define NETWORK(...)  SECTION(CONF_NETWORK, config_network, __VA_ARGS__)
 #define SERVER(...)   SECTION(CONF_SERVER, config_server, __VA_ARGS__)
 #define VOLUME(...)   SECTION(CONF_VOLUME, config_volume, __VA_ARGS__)
 #define BACKEND(...)  SECTION(CONF_BACKEND, config_backend, __VA_ARGS__)
+#define STORAGE(...)  SECTION(CONF_STORAGE, config_storage, __VA_ARGS__)
 #define PROXY(...)    SECTION(CONF_PROXY, config_proxy, __VA_ARGS__)
 #define DETECTOR(...) SECTION(CONF_DETECTOR, config_detector, __VA_ARGS__)
 #define AGENT(...)    SECTION(CONF_AGENT, config_agent, __VA_ARGS__)
@@ -79,6 +123,36 @@ const struct conf_field conf_fields[] = {
 	BACKEND(address, CONF_ADDRESS, 0, 0, "10.0.0.1"),
 	BACKEND(nfs_port, CONF_NUMBER, 1, 65535, "2049"),
 	BACKEND(mount_port, CONF_NUMBER, 1, 65535, "20048"),
+
+	CHOICE(CONF_BACKEND, config_backend, kind, backend_words, "ganesha"),
+	BACKEND(config, CONF_PATH, 0, 0, CONF_DERIVED),
+	BACKEND(start, CONF_TEXT, 0, 0, CONF_DERIVED),
+	BACKEND(stop, CONF_TEXT, 0, 0, CONF_DERIVED),
+
+	STORAGE(device, CONF_PATH, 0, 0, CONF_MUST),
+	STORAGE(control, CONF_PATH, 0, 0, CONF_DERIVED),
+	STORAGE(mountpoint, CONF_PATH, 0, 0, CONF_DERIVED),
+	STORAGE(mount_options, CONF_TEXT, 0, 0, "noatime"),
+	CHOICE(CONF_STORAGE, config_storage, fstype, conf_fstype_words,
+	    "ext4"),
+	STORAGE(slots, CONF_NUMBER, 64, 65536, "1024"),
+	CHOICE(CONF_STORAGE, config_storage, arbiter, arbiter_words, "disk"),
+	STORAGE(arbiter_command, CONF_TEXT, 0, 0, CONF_DERIVED),
+	CHOICE(CONF_STORAGE, config_storage, fence, conf_fence_words, "none"),
+	STORAGE(fence_command, CONF_TEXT, 0, 0, CONF_DERIVED),
+	STORAGE(fence_ms, CONF_NUMBER, 100, 600000, "30000"),
+	STORAGE(assemble, CONF_TEXT, 0, 0, CONF_DERIVED),
+	STORAGE(disassemble, CONF_TEXT, 0, 0, CONF_DERIVED),
+	STORAGE(mount, CONF_TEXT, 0, 0, CONF_DERIVED),
+	STORAGE(unmount, CONF_TEXT, 0, 0, CONF_DERIVED),
+	STORAGE(address_up, CONF_TEXT, 0, 0, CONF_DERIVED),
+	STORAGE(address_down, CONF_TEXT, 0, 0, CONF_DERIVED),
+	STORAGE(mount_ms, CONF_NUMBER, 100, 600000, "30000"),
+	STORAGE(unmount_ms, CONF_NUMBER, 100, 600000, "30000"),
+	STORAGE(backend_ms, CONF_NUMBER, 100, 600000, "10000"),
+	STORAGE(service_address, CONF_ADDRESS, 0, 0, CONF_DERIVED),
+	CHOICE(CONF_STORAGE, config_storage, failback, failback_words, "auto"),
+	STORAGE(failback_delay_s, CONF_NUMBER, 0, 604800, "60"),
 
 	PROXY(user, CONF_NAME, 0, 0, "hanfs"),
 	PROXY(replay_max, CONF_SIZE, 8 * M, 64 * G, "64M"),
@@ -114,6 +188,13 @@ const struct conf_field conf_fields[] = {
 	AGENT(calls_per_client, CONF_NUMBER, 64, 1048576, "4096"),
 	AGENT(reply_memory, CONF_SIZE, 1 * M, 64 * G, "64M"),
 	AGENT(idle_s, CONF_NUMBER, 1, 86400, "900"),
+	AGENT(lease_ms, CONF_NUMBER, 500, 600000, "5000"),
+	AGENT(renew_ms, CONF_NUMBER, 50, 60000, "500"),
+	AGENT(suspicion_ms, CONF_NUMBER, 50, 600000, "300"),
+	AGENT(silent_s, CONF_NUMBER, 1, 3600, "10"),
+	AGENT(undecidable_wait_s, CONF_NUMBER, 0, 86400, "300"),
+	AGENT(watchdog, CONF_PATH, 0, 0, CONF_DERIVED),
+	AGENT(watchdog_s, CONF_NUMBER, 1, 600, "10"),
 	AGENT(test_no_replay_table, CONF_BOOL, 0, 0, "false"),
 };
 /* clang-format on */

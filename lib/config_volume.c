@@ -90,6 +90,45 @@ set_backend(struct build *b, const struct conf_section *section,
 		    "/run/netns/%s", section->title);
 }
 
+/* What must hold of a volume's storage, once it has a section of its own. */
+static void
+set_storage(struct build *b, const struct conf_section *section,
+    struct config_volume *volume)
+{
+	struct config_storage *st = &volume->storage;
+	const struct conf_section *own;
+
+	own = build_only_section(
+	    b, CONF_STORAGE, (int)(section - b->tree->sections));
+	if (own == NULL)
+		return; /* not managed */
+	build_fill(b, CONF_STORAGE, own, st);
+	if (st->mountpoint[0] == '\0')
+		snprintf(st->mountpoint, sizeof(st->mountpoint), "/srv/%s",
+		    section->title);
+	if (st->arbiter == CONFIG_ARBITER_DISK && st->control[0] == '\0')
+		conf_error(b->errors, own->line,
+		    "volume \"%s\" has no control area for its leases: write "
+		    "control = \"/dev/...\", or arbiter = \"external\"",
+		    volume->name);
+	if (st->arbiter == CONFIG_ARBITER_EXTERNAL &&
+	    st->arbiter_command[0] == '\0')
+		conf_error(b->errors, build_line(own, "arbiter"),
+		    "arbiter is \"external\", but there is no "
+		    "arbiter_command: write it");
+	if (st->fence == CONFIG_FENCE_COMMAND && st->fence_command[0] == '\0')
+		conf_error(b->errors, build_line(own, "fence"),
+		    "fence is \"command\", but there is no fence_command: "
+		    "write it");
+	if (volume->backend.kind == CONFIG_BACKEND_EXTERNAL &&
+	    (volume->backend.start[0] == '\0' ||
+		volume->backend.stop[0] == '\0'))
+		conf_error(b->errors, own->line,
+		    "the backend of volume \"%s\" is \"external\": write its "
+		    "start and stop commands",
+		    volume->name);
+}
+
 void
 build_volume(struct build *b, const struct conf_section *section)
 {
@@ -107,6 +146,7 @@ build_volume(struct build *b, const struct conf_section *section)
 	add_candidates(b, section, volume);
 	set_loopback(b, section, volume);
 	set_backend(b, section, volume);
+	set_storage(b, section, volume);
 	for (unsigned i = 0; i < c->nvolumes; i++)
 		build_check_identity(b, section, b->volumes[i], volume->name,
 		    c->volumes[i].name, volume->id, c->volumes[i].id);

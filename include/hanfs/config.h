@@ -61,12 +61,78 @@ struct config_server {
 	struct config_server_addr addrs[CONFIG_ADDRS_MAX];
 };
 
-/* Where the agent finds a volume's NFS server. */
+/* How the agent starts a volume's NFS server. */
+enum config_backend_kind {
+	CONFIG_BACKEND_GANESHA,  /* one NFS-Ganesha for the volume */
+	CONFIG_BACKEND_KNFSD,    /* the kernel's, in a namespace of its own */
+	CONFIG_BACKEND_EXTERNAL, /* by start and stop commands alone */
+};
+
+/* Where the agent finds a volume's NFS server, and how it comes to be. */
 struct config_backend {
+	enum config_backend_kind kind;
+	char config[CONFIG_TEXT_MAX + 1]; /* Ganesha's file; "": made */
+	char start[CONFIG_TEXT_MAX + 1];  /* command; "": by kind */
+	char stop[CONFIG_TEXT_MAX + 1];
 	char netns[CONFIG_TEXT_MAX + 1]; /* path of its network namespace */
 	struct hanfs_addr address;       /* in there; without a port */
 	uint16_t nfs_port;
 	uint16_t mount_port;
+};
+
+/* How a claimant makes sure that a silent owner writes no more. */
+enum config_fence {
+	CONFIG_FENCE_NONE,       /* nobody takes over from a silent owner */
+	CONFIG_FENCE_COMMAND,    /* STONITH: status 0 means it is off */
+	CONFIG_FENCE_SCSI,       /* SCSI-3 persistent reservation */
+	CONFIG_FENCE_MPATH,      /* the same through multipath */
+	CONFIG_FENCE_NVME,       /* NVMe reservation */
+	CONFIG_FENCE_WATCHDOG,   /* armed on each host; timeout added */
+	CONFIG_FENCE_LEASE_ONLY, /* unsafe: the lease's end is believed */
+};
+
+enum config_arbiter {
+	CONFIG_ARBITER_DISK,     /* leases in the control area */
+	CONFIG_ARBITER_EXTERNAL, /* commands, e.g. of a cluster manager */
+};
+
+enum config_failback {
+	CONFIG_FAILBACK_AUTO,    /* once the primary is ready */
+	CONFIG_FAILBACK_DELAYED, /* and failback_delay_s have passed */
+	CONFIG_FAILBACK_MANUAL,  /* by hanfsctl alone */
+};
+
+enum config_fstype { CONFIG_FS_EXT4, CONFIG_FS_XFS };
+
+/*
+ * The storage of a volume, and who owns it. With no device the agent does
+ * not manage it: the volume is its first candidate's for ever, without log.
+ */
+struct config_storage {
+	char device[CONFIG_TEXT_MAX + 1];     /* with the file system; "" */
+	char control[CONFIG_TEXT_MAX + 1];    /* the control area */
+	char mountpoint[CONFIG_TEXT_MAX + 1]; /* /srv/NAME */
+	char mount_options[CONFIG_TEXT_MAX + 1];
+	enum config_fstype fstype;
+	uint64_t slots; /* of the log */
+	enum config_arbiter arbiter;
+	char arbiter_command[CONFIG_TEXT_MAX + 1];
+	enum config_fence fence;
+	char fence_command[CONFIG_TEXT_MAX + 1];
+	uint64_t fence_ms; /* it may take so long */
+	/* Commands in the place of what is built in; "": built in. */
+	char assemble[CONFIG_TEXT_MAX + 1];
+	char disassemble[CONFIG_TEXT_MAX + 1];
+	char mount[CONFIG_TEXT_MAX + 1];
+	char unmount[CONFIG_TEXT_MAX + 1];
+	char address_up[CONFIG_TEXT_MAX + 1]; /* after ours */
+	char address_down[CONFIG_TEXT_MAX + 1];
+	uint64_t mount_ms, unmount_ms; /* deadlines of these steps */
+	uint64_t backend_ms;
+	/* For clients without a proxy; family 0: none. */
+	struct hanfs_addr service_address;
+	enum config_failback failback;
+	uint64_t failback_delay_s;
 };
 
 struct config_volume {
@@ -78,6 +144,7 @@ struct config_volume {
 	unsigned candidates[CONFIG_CANDIDATES_MAX]; /* index of servers */
 	char export[CONFIG_TEXT_MAX + 1];           /* path that is mounted */
 	struct config_backend backend;
+	struct config_storage storage;
 };
 
 enum config_paths {
@@ -124,6 +191,13 @@ struct config_agent {
 	uint64_t calls_per_client; /* in progress or finished, not acked */
 	uint64_t reply_memory;     /* bytes of replies kept */
 	uint64_t idle_s; /* a kernel connection without networks is kept */
+	uint64_t lease_ms;     /* an owner's, from the issue of a renewal */
+	uint64_t renew_ms;     /* between renewals */
+	uint64_t suspicion_ms; /* a peer silent so long on all networks */
+	uint64_t silent_s;     /* agent silent, kernel alive: then fenced */
+	uint64_t undecidable_wait_s; /* for an operator's verdict */
+	char watchdog[CONFIG_TEXT_MAX + 1]; /* device, "": none */
+	uint64_t watchdog_s;
 	bool test_no_replay_table; /* replays run again: for tests */
 };
 
@@ -185,5 +259,7 @@ int config_key_path(const struct config *config,
     const struct config_server *server, char *buf, size_t size);
 
 const char *config_paths_name(enum config_paths paths);
+const char *config_fence_name(enum config_fence fence);
+const char *config_fstype_name(enum config_fstype type);
 
 #endif
