@@ -32,6 +32,7 @@ rec_reader_init(struct rec_reader *rd, struct rec_pool *pool,
 	memset(rd, 0, offsetof(struct rec_reader, ahead));
 	rd->pool = pool;
 	rd->store = store;
+	rd->len_max = REC_MAX;
 }
 
 void
@@ -77,9 +78,9 @@ fill_ahead(struct rec_reader *rd, int fd)
  * known when its first fragment is its last, as all we know of send it.
  */
 static bool
-promise_body(struct rec *r, uint32_t len, bool last)
+promise_body(struct rec *r, uint32_t len, uint32_t len_max, bool last)
 {
-	uint32_t most = last ? r->len + len : REC_MAX;
+	uint32_t most = last ? r->len + len : len_max;
 
 	if (r->promised > 0 || r->body != NULL || most <= REC_HEAD)
 		return true;
@@ -99,9 +100,9 @@ begin_fragment(struct rec_reader *rd)
 			return REC_WAIT;
 		rd->frags = 0;
 	}
-	if (len > REC_MAX - rd->rec->len || rd->frags >= REC_FRAGS_MAX)
+	if (rd->rec->len > rd->len_max || len > rd->len_max - rd->rec->len || rd->frags >= REC_FRAGS_MAX)
 		return REC_BAD;
-	if (!promise_body(rd->rec, len, (mark & MARK_LAST) != 0))
+	if (!promise_body(rd->rec, len, rd->len_max, (mark & MARK_LAST) != 0))
 		return REC_WAIT;
 	rd->frags++;
 	rd->ahead_at += 4;

@@ -89,7 +89,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	relay_tick(a->relay, agent_now(a));
-	flow_relieve(a);
+	flow_tick(a);
+	stranger_tick(a);
 	agent_settle(a);
 	/* The heartbeats' thread falls silent when this stays out. */
 	if (a->hb != NULL)

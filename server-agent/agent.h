@@ -5,6 +5,7 @@
  *   agent.c    carries out what the core (relay.h) decides; settles
  *   listen.c   listening sockets, new network connections
  *   conn.c     network connections: records from and to clients
+ *   stranger.c those of which it is not known yet whose they are
  *   proc.c     the agent program: HELLO, FENCE, ACK, SUBSCRIBE, STATUS
  *   backend.c  links: connections to the backends in their namespaces
  *   flow.c     who is not read for whom: slow clients, stopped backends
@@ -68,6 +69,8 @@ struct agent_counts {
 	uint64_t slow_clients;      /* a backend was not read for one */
 	uint64_t slow_backends;     /* a client was not read for one */
 	uint64_t relieved;          /* stuck connections closed for memory */
+	uint64_t strangers;         /* closed: they did not say who they are */
+	uint64_t abandoned;         /* stuck ones, whose client is elsewhere */
 	uint64_t backend_failures;
 };
 
@@ -91,6 +94,7 @@ struct agent {
 	struct blink *reading;
 	struct netconn *offering;
 	LIST_HEAD(, netconn) conns;
+	LIST_HEAD(, netconn) strangers;
 	LIST_HEAD(, blink) blinks;
 	/* Closed, to be freed by agent_settle(). */
 	LIST_HEAD(, netconn) dead_conns;
@@ -123,6 +127,9 @@ struct netconn {
 	struct blink *waits_for;    /* its output is too long */
 	LIST_ENTRY(netconn) on_stopped;
 	uint64_t moved_bytes, moved_ms; /* when it last got on */
+	bool stranger;
+	uint64_t stranger_until_ms;
+	LIST_ENTRY(netconn) on_strangers;
 	LIST_ENTRY(netconn) next;
 };
 
@@ -135,6 +142,7 @@ struct blink {
 	size_t counted;               /* of its output, in the volume's */
 	LIST_HEAD(, netconn) stopped; /* that wait for our output */
 	struct netconn *waits_for;    /* its output is too long */
+	bool elsewhere;               /* meanwhile calls came over another */
 	LIST_ENTRY(blink) on_stopped;
 	LIST_ENTRY(blink) next;
 };
@@ -167,6 +175,15 @@ void conn_again(struct netconn *c);
 /* Closes it and tells the core. why is logged. */
 void conn_end(struct netconn *c, const char *why);
 
+/* stranger.c: false when its peer has too many that are. */
+bool stranger_new(struct netconn *c);
+/* It is a client's. */
+void stranger_known(struct netconn *c);
+/* It is closed. */
+void stranger_end(struct netconn *c);
+/* Closes those that had time enough. */
+void stranger_tick(struct agent *a);
+
 /* proc.c */
 bool proc_is_ours(struct rec *rec);
 /* A call to the agent program; the reference is this function's. */
@@ -188,11 +205,13 @@ void flow_conn(struct netconn *c);
 void flow_link(struct blink *b);
 /* The volume that a connection's calls are for. */
 void flow_conn_volume(struct netconn *c, int volume);
+/* A call came for a link. */
+void flow_elsewhere(struct blink *b);
 /* They are closed. */
 void flow_conn_end(struct netconn *c);
 void flow_link_end(struct blink *b);
-/* Closes what holds memory that others wait for, and does not get on. */
-void flow_relieve(struct agent *a);
+/* Closes what does not get on, while others wait for its memory or link. */
+void flow_tick(struct agent *a);
 
 /* announce.c: the volumes' states, at each change of one. */
 void announce_volumes(struct agent *a);

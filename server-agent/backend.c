@@ -291,6 +291,7 @@ backend_send(struct relay_link *link, struct rec *rec)
 	if (b != NULL) {
 		stream_put(&b->s, rec);
 		flow_link(b);
+		flow_elsewhere(b);
 	}
 	rec_unref(rec);
 }

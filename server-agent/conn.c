@@ -28,6 +28,7 @@ conn_new(struct agent *a, int fd, const struct hanfs_addr *peer,
 {
 	static struct log_limit limit = LOG_LIMIT_INIT(1, 10000);
 	struct netconn *c = calloc(1, sizeof(*c));
+	char name[ADDR_TEXT_SIZE];
 
 	if (c != NULL)
 		c->rc = relay_conn_new(a->relay, c);
@@ -42,11 +43,20 @@ conn_new(struct agent *a, int fd, const struct hanfs_addr *peer,
 	a->n.accepted++;
 	c->a = a;
 	c->volume = -1;
+	c->moved_ms = a->now_ms;
 	c->peer = *peer;
 	c->local = *local;
 	LIST_INIT(&c->stopped);
 	LIST_INSERT_HEAD(&a->conns, c, next);
 	stream_open(&c->s, &a->from_clients, fd, &conn_ops, false);
+	if (!stranger_new(c)) {
+		log_limited(&limit, a->now_ms, LOG_LEVEL_WARN,
+		    "%s closed: too many connections of its host have not "
+		    "said whose they are",
+		    peer_name(c, name));
+		a->n.refused++;
+		conn_end(c, NULL);
+	}
 }
 
 void
@@ -65,6 +75,7 @@ conn_end(struct netconn *c, const char *why)
 	rec_unref(c->held);
 	c->held = NULL;
 	flow_conn_end(c);
+	stranger_end(c);
 	relay_conn_gone(c->rc, a->now_ms);
 	LIST_REMOVE(c, next);
 	LIST_INSERT_HEAD(&a->dead_conns, c, next);
@@ -121,6 +132,7 @@ make_plain(struct netconn *c)
 		return false;
 	}
 	c->kind = KIND_PLAIN;
+	stranger_known(c);
 	flow_conn_volume(c, volume);
 	log_info("%s: client without proxy, volume %s", peer_name(c, peer),
 	    a->volumes[volume].cfg->name);

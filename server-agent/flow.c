@@ -6,8 +6,9 @@
 #include "hanfs/log.h"
 #include "server-agent/agent.h"
 
-/* So long without a byte, while others wait for memory. */
-enum { STUCK_MS = 5000 };
+/* So long without a byte, while others wait for memory; or while its client
+ * asks over another network. */
+enum { STUCK_MS = 5000, ABANDONED_MS = 500 };
 
 static struct agent_volume *
 volume_of(const struct blink *b)
@@ -25,6 +26,7 @@ links_go(struct netconn *c)
 	while ((b = LIST_FIRST(&c->stopped)) != NULL) {
 		LIST_REMOVE(b, on_stopped);
 		b->waits_for = NULL;
+		b->elsewhere = false;
 		stream_resume(&b->s, PAUSE_CONN);
 	}
 }
@@ -52,6 +54,35 @@ flow_conn_end(struct netconn *c)
 	if (c->waits_for != NULL)
 		LIST_REMOVE(c, on_stopped);
 	c->waits_for = NULL;
+}
+
+/*
+ * A call for a link that is not read, since another connection is too slow:
+ * its network may be dead, and the client gone over to this one.
+ */
+void
+flow_elsewhere(struct blink *b)
+{
+	if (b->waits_for != NULL && b->waits_for != b->a->offering)
+		b->elsewhere = true;
+}
+
+/* Closes those that have not got on since. */
+static void
+flow_abandoned(struct agent *a)
+{
+	struct blink *b;
+
+	LIST_FOREACH(b, &a->blinks, next) {
+		struct netconn *c = b->waits_for;
+
+		if (c == NULL || !b->elsewhere ||
+		    a->now_ms - c->moved_ms < ABANDONED_MS)
+			continue;
+		a->n.abandoned++;
+		conn_end(
+		    c, "it takes no replies, and its client asks elsewhere");
+	}
 }
 
 /* --- a backend that does not take its calls */
@@ -146,7 +177,7 @@ holds_memory(const struct netconn *c, bool calls, bool replies)
 }
 
 void
-flow_relieve(struct agent *a)
+flow_tick(struct agent *a)
 {
 	bool calls = !TAILQ_EMPTY(&a->from_clients.starved);
 	bool replies = !TAILQ_EMPTY(&a->from_backends.starved);
@@ -165,4 +196,5 @@ flow_relieve(struct agent *a)
 			conn_end(c, "it holds memory that others wait for");
 		}
 	}
+	flow_abandoned(a);
 }

@@ -129,8 +129,10 @@ proc_hello_answer(struct netconn *c, const struct relay_hello_answer *ans)
 		    "%s: HELLO refused: %s",
 		    addr_format(&c->peer, peer, sizeof(peer)),
 		    proc_status_name(ans->status));
-	else
+	else {
+		stranger_known(c);
 		flow_conn_volume(c, c->hello_volume);
+	}
 	send_hello(c, c->hello_xid, ans->status, ans->highest, ans->floor);
 }
 

@@ -232,6 +232,8 @@ show_counters(void *arg)
 	put(o, "malformed", a->n.malformed);
 	put(o, "insecure_ports", a->n.insecure);
 	put(o, "slow_clients", a->n.slow_clients);
+	put(o, "strangers", a->n.strangers);
+	put(o, "abandoned", a->n.abandoned);
 	put(o, "slow_backends", a->n.slow_backends);
 	put(o, "closed_for_memory", a->n.relieved);
 	put(o, "backend_failures", a->n.backend_failures);

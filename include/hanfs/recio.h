@@ -39,6 +39,7 @@ struct rec_reader {
 	struct rec_pool *pool;
 	enum rec_store store;
 	struct rec *rec;	/* the one that is being read */
+	uint32_t len_max;	/* longest record taken; REC_MAX at first */
 	uint32_t frag_left;	/* of the present fragment */
 	unsigned frags;
 	bool last;		/* the present fragment is the last */

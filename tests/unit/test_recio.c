@@ -247,6 +247,36 @@ caps(void **state)
 	assert_int_equal(feed(mark, 0, limits, true), REC_EOF);
 }
 
+/* A reader may take shorter records than others do. */
+static void
+own_cap(void **state)
+{
+	uint8_t marks[8], over[4];
+	struct rec_pool *pool = rec_pool_new(&limits);
+	struct rec_reader *rd = malloc(sizeof(*rd));
+	struct rec *r = NULL;
+	int fd[2];
+
+	(void)state;
+	be32_put(marks, 1u << 31 | 4);
+	be32_put(marks + 4, 7);
+	be32_put(over, 1u << 31 | 5);
+	make_pair(fd);
+	rec_reader_init(rd, pool, REC_STORE_CHUNKS);
+	rd->len_max = 4;
+	send_all(fd[1], marks, sizeof(marks));
+	assert_int_equal(rec_reader_run(rd, fd[0], &r), REC_DONE);
+	rec_unref(r);
+	assert_int_equal(rec_reader_run(rd, fd[0], &r), REC_AGAIN);
+	send_all(fd[1], over, sizeof(over));
+	assert_int_equal(rec_reader_run(rd, fd[0], &r), REC_BAD);
+	rec_reader_clear(rd);
+	free(rd);
+	rec_pool_free(pool);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 /* With nothing left but the reserve, bulk waits and small records pass. */
 static void
 reserve(void **state)
@@ -393,6 +423,7 @@ main(void)
 	    cmocka_unit_test(pipes_whole),
 	    cmocka_unit_test(pipes_fragments),
 	    cmocka_unit_test(caps),
+	    cmocka_unit_test(own_cap),
 	    cmocka_unit_test(reserve),
 	    cmocka_unit_test(head_first),
 	    cmocka_unit_test(begun_is_finished),
