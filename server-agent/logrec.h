@@ -1,0 +1,213 @@
+/*
+ * logrec: the log's records as bytes (DESIGN section 5). Pure.
+ *
+ * A *record* is what the log knows of one logged call: first its INTENT,
+ * then, in the place of that, its completion (DONE). It has a number, `seq`,
+ * that stays the same from intent to completion, belongs to the volume and
+ * only grows, over epochs too. It is laid out over 1 to LOGREC_PARTS_MAX
+ * *slots*; a slot's value always has the one length LOGSLOT_LEN, the rest is
+ * zero. Each time a record is written it takes a new `write` number, so no
+ * two values on a disk are ever equal. All integers are big-endian.
+ *
+ *	 0               1               2               3
+ *	+---------------+---------------+---------------+---------------+
+ *  0	|  magic "hanL"                                                 |
+ *	+---------------+---------------+---------------+---------------+
+ *  4	|  version = 1  |  kind         |  part         |  parts        |
+ *	+---------------+---------------+---------------+---------------+
+ *  8	|  volume id                                                    |
+ * 12	|  slot: the one that this is in                                |
+ * 16	|  first: the slot of part 0, the record's head                 |
+ * 20	|  length of the whole record in bytes, all parts, no padding   |
+ * 24	|  seq                                                 (8 byte) |
+ * 32	|  write                                               (8 byte) |
+ *	+---------------------------------------------------------------+
+ * 40	|  the record's bytes from part * LOGSLOT_ROOM on               |
+ *	|  ...                                           zero to the end|
+ *	+---------------------------------------------------------------+
+ * -4	|  CRC-32C of all before it                                     |
+ *	+---------------------------------------------------------------+
+ *
+ * Parts are written from the last to the first, the head at the end; parts
+ * belong together when seq, write and first agree. So a continuation whose
+ * head says something else is what a cut left of a record that was never
+ * there, and counts for nothing. A head whose continuation is missing is
+ * damage: once a head is written its continuations stay until another value
+ * is in the head's slot (slotmap.h, slotmap_shrink()).
+ *
+ * The record's bytes (XDR's rule of four-byte units, RFC 4506):
+ *
+ *	epoch 8 | wall_ms 8 | boot_ms 8 | client id 16 | kconn 8 |
+ *	incarnation 8 | xid 4 | prog 4 | proc 4 | digest 16 | class 4 |
+ *	floor 8 | n 4 | n times seq 8			what is free, see below
+ *   INTENT	flavor 4 | credential opaque<400> |
+ *	whole length of the arguments 4 | arguments opaque<LOGREC_ARGS_MAX> |
+ *	if these are fewer: BLAKE2b of the rest 32 |
+ *	pre-state opaque<LOGREC_PRE_MAX>
+ *   DONE	how 4 | reply opaque<LOGREC_REPLY_MAX>
+ *   TOMB	expired 8 | last_wall_ms 8
+ *   FREE	has no bytes, also none of the above
+ *
+ * Arguments. All but SYMLINK's fit whole: the longest, RENAME with two names
+ * of 1,024 bytes, has 2,192. Of a SYMLINK with a long target everything up
+ * to and with the target's length is kept, and the 32-byte BLAKE2b of the
+ * target with its padding: a verdict compares that with what READLINK says,
+ * and nobody runs a call from the log, the client brings its bytes again.
+ *
+ * What is free. A slot whose record is acknowledged is not written again for
+ * that. Instead each record says what else is in use as it is written: every
+ * record with a seq below `floor` is free, but for those listed. Numbers are
+ * never used twice, so that stays true; after a cut the record with the
+ * highest `write` tells the live from the stale.
+ */
+#ifndef HANFS_AGENT_LOGREC_H
+#define HANFS_AGENT_LOGREC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hanfs/callid.h"
+
+#define LOGSLOT_LEN      1896u
+#define LOGSLOT_HEAD     40u
+#define LOGSLOT_ROOM     (LOGSLOT_LEN - LOGSLOT_HEAD - 4u) /* 1,852 */
+#define LOGREC_PARTS_MAX 3u
+#define LOGREC_MAX       (LOGREC_PARTS_MAX * LOGSLOT_ROOM)
+#define LOGREC_VERSION   1u
+
+#define LOGREC_ARGS_MAX  2304u
+#define LOGREC_REST_LEN  32u
+#define LOGREC_PRE_MAX   1024u
+#define LOGREC_REPLY_MAX 1024u
+#define LOGREC_LIVE_MAX  32u
+
+enum logrec_kind {
+	LOGREC_FREE,   /* as formatted, or given back */
+	LOGREC_INTENT, /* this call may run, or have run */
+	LOGREC_DONE,   /* it ran, with this reply; always one slot */
+	LOGREC_TOMB,   /* a reply that this client never acknowledged is gone:
+			* what it asks for again may have run */
+	LOGREC_KINDS
+};
+extern const char *const logrec_kind_names[LOGREC_KINDS];
+
+/* How a completion came to be. */
+enum logrec_how {
+	LOGREC_RAN,      /* the backend's own reply */
+	LOGREC_REBUILT,  /* a verdict: it had taken effect */
+	LOGREC_OPERATOR, /* an operator's verdict, or NFS3ERR_IO for want of it
+			  */
+	LOGREC_HOWS
+};
+extern const char *const logrec_how_names[LOGREC_HOWS];
+
+/* What is wrong with a slot's value, or with a record. */
+enum logrec_error {
+	LOGREC_OK,
+	LOGREC_E_LENGTH,  /* the value has not LOGSLOT_LEN bytes */
+	LOGREC_E_MAGIC,   /* not ours */
+	LOGREC_E_CRC,     /* damaged */
+	LOGREC_E_VERSION, /* of a later hanfs */
+	LOGREC_E_VOLUME,  /* another volume's */
+	LOGREC_E_SLOT,    /* another slot's */
+	LOGREC_E_HEADER,  /* kind, parts or length contradict each other */
+	LOGREC_E_BODY,    /* the record's bytes do not decode */
+	LOGREC_E_PARTS,   /* a continuation is missing */
+	LOGREC_E_TWICE,   /* two records with one number */
+	LOGREC_E_READ,    /* the slot could not be read, or has no value */
+	LOGREC_ERRORS
+};
+/* "damaged (CRC)" and the like, for messages. */
+extern const char *const logrec_error_names[LOGREC_ERRORS];
+
+struct logrec_live {
+	uint64_t floor;
+	unsigned n;
+	uint64_t seq[LOGREC_LIVE_MAX]; /* below floor, and in use */
+};
+
+/* One record. Bytes are borrowed, from the caller or the parsed buffer. */
+struct logrec {
+	enum logrec_kind kind;
+	uint32_t volume;
+	uint64_t seq, write;
+
+	uint64_t epoch;   /* the owner's that wrote it */
+	uint64_t wall_ms; /* when: since 1970, for people and expiry */
+	uint64_t boot_ms; /* and by the writer's clock_now_ms() */
+	uint8_t client[CLIENT_ID_LEN];
+	uint64_t kconn, incarnation;
+	struct call_id id;
+	enum call_class class;
+	struct logrec_live live;
+
+	/* INTENT */
+	uint32_t cred_flavor;
+	struct nfs3_bytes cred;        /* the body; at most RPC_AUTH_MAX */
+	uint32_t args_len;             /* of the call's arguments, whole */
+	struct nfs3_bytes args;        /* as much of them as is kept */
+	uint8_t rest[LOGREC_REST_LEN]; /* if args.len < args_len */
+	struct nfs3_bytes pre;
+
+	/* DONE */
+	enum logrec_how how;
+	struct nfs3_bytes reply; /* the whole RPC reply record */
+
+	/* TOMB */
+	uint64_t expired, last_wall_ms; /* how many, when the last */
+};
+
+/*
+ * Sets args_len, args and rest for the call of info, whose arguments are
+ * whole in its record (as they are for each logged call). 0, or -1: too long
+ * to be logged, which no well-formed call of a logged procedure is.
+ */
+int logrec_set_args(struct logrec *r, const struct call_info *info);
+
+/*
+ * BLAKE2b of a SYMLINK's target as in `rest`: len bytes and their padding.
+ */
+void logrec_rest(
+    uint8_t out[LOGREC_REST_LEN], const uint8_t *target, uint32_t len);
+
+/* How many slots the record takes; 0: a member is past its bound. */
+unsigned logrec_parts(const struct logrec *r);
+
+/*
+ * Writes the values of its logrec_parts(r) slots to out, part 0 first, each
+ * LOGSLOT_LEN bytes; slots[i] is where part i goes. Returns logrec_parts(r),
+ * of which 0 says that nothing was written.
+ */
+unsigned logrec_encode(
+    const struct logrec *r, const uint32_t *slots, uint8_t *out);
+
+/* The value of a free slot. write is 0 when it is formatted. */
+void logrec_encode_free(uint32_t volume, uint32_t slot, uint64_t seq,
+    uint64_t write, uint8_t out[LOGSLOT_LEN]);
+
+/* A slot's value, checked, taken apart; bytes borrows from the value. */
+struct logslot {
+	enum logrec_kind kind;
+	unsigned part, parts;
+	uint32_t slot, first, record_len;
+	uint64_t seq, write;
+	const uint8_t *bytes; /* of the record, this part's */
+	uint32_t len;
+};
+
+/*
+ * Takes a value of len bytes, read from `slot` of `volume`, apart. *out is
+ * whole for LOGREC_OK only.
+ */
+enum logrec_error logslot_parse(const uint8_t *value, size_t len,
+    uint32_t volume, uint32_t slot, struct logslot *out);
+
+/*
+ * Takes the record's bytes, all parts joined, apart. head is its part 0 and
+ * gives kind, seq, write and volume's place. r borrows from bytes.
+ */
+enum logrec_error logrec_parse(const struct logslot *head, uint32_t volume,
+    const uint8_t *bytes, size_t len, struct logrec *r);
+
+#endif
