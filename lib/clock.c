@@ -1,6 +1,8 @@
 /* See hanfs/clock.h. No other file calls clock_gettime(2). */
 #include <assert.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "hanfs/clock.h"
 
@@ -34,4 +36,32 @@ uint64_t
 clock_wall_ms(void)
 {
 	return clock_wall_us() / 1000;
+}
+
+int
+clock_ticker(unsigned period_ms)
+{
+	struct itimerspec every = {
+	    .it_interval = {.tv_sec = period_ms / 1000,
+		.tv_nsec = period_ms % 1000 * 1000000L}};
+	int fd = timerfd_create(
+	    CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	assert(period_ms > 0);
+	every.it_value = every.it_interval;
+	if (fd != -1 && timerfd_settime(fd, 0, &every, NULL) == -1) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+uint64_t
+clock_ticker_read(int fd)
+{
+	uint64_t ticks = 0;
+
+	if (read(fd, &ticks, sizeof(ticks)) != sizeof(ticks))
+		return 0;
+	return ticks;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hanfs/clock.h"
 #include "hanfs/heartbeat.h"
 #include "hanfs/ifwatch.h"
 #include "hanfs/log.h"
@@ -25,6 +26,7 @@ enum { REPORT_BUDGET = 256 };
 struct evidence {
 	struct proxy *p;
 	struct ifwatch *watch;
+	int ticker; /* clock_ticker() */
 	struct event ev_watch, ev_tick, ev_report;
 	struct ifwatch_if seen[INTERFACES];
 	unsigned nseen;
@@ -239,8 +241,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	struct proxy *p = ev->p;
 	uint64_t now = proxy_now(p);
 
-	(void)fd;
 	(void)what;
+	clock_ticker_read(fd);
 	attach(ev, now);
 	upstream_look_probes(p);
 	px_tick(p->px, now);
@@ -258,7 +260,6 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 int
 evidence_start(struct proxy *p)
 {
-	struct timeval tick = {.tv_usec = PX_TICK_MS * 1000};
 	struct evidence *ev = calloc(1, sizeof(*ev));
 
 	if (ev == NULL)
@@ -266,6 +267,11 @@ evidence_start(struct proxy *p)
 	p->evidence = ev;
 	ev->p = p;
 	ev->report = -1;
+	ev->ticker = clock_ticker(PX_TICK_MS);
+	if (ev->ticker == -1) {
+		log_err("no timer: %s", strerror(errno));
+		return -1;
+	}
 	ev->watch = ifwatch_new(changed, ev);
 	if (ev->watch == NULL || ifwatch_start(ev->watch) == -1) {
 		log_err("cannot watch interfaces by netlink: %s",
@@ -278,9 +284,10 @@ evidence_start(struct proxy *p)
 			    p->pxcfg.network[n]);
 	event_assign(&ev->ev_watch, p->base, ifwatch_fd(ev->watch),
 	    EV_READ | EV_PERSIST, on_watch, ev);
-	event_assign(&ev->ev_tick, p->base, -1, EV_PERSIST, on_tick, ev);
+	event_assign(&ev->ev_tick, p->base, ev->ticker,
+	    EV_READ | EV_PERSIST, on_tick, ev);
 	if (event_add(&ev->ev_watch, NULL) == -1 ||
-	    event_add(&ev->ev_tick, &tick) == -1)
+	    event_add(&ev->ev_tick, NULL) == -1)
 		return -1;
 	attach(ev, proxy_now(p));
 	if (ev->report == -1)
@@ -304,6 +311,8 @@ evidence_end(struct proxy *p)
 		event_del(&ev->ev_watch);
 		event_del(&ev->ev_tick);
 	}
+	if (ev->ticker != -1)
+		close(ev->ticker);
 	ifwatch_free(ev->watch);
 	free(ev);
 	p->evidence = NULL;

@@ -1,12 +1,17 @@
 /*
  * Carries out what the core decides. See agent.h.
  */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "hanfs/clock.h"
 #include "hanfs/daemon.h"
 #include "hanfs/log.h"
 #include "server-agent/agent.h"
+
+enum { TICK_MS = 200 };
 
 uint64_t
 agent_now(struct agent *a)
@@ -86,8 +91,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct agent *a = arg;
 
-	(void)fd;
 	(void)what;
+	clock_ticker_read(fd);
 	relay_tick(a->relay, agent_now(a));
 	flow_tick(a);
 	stranger_tick(a);
@@ -101,8 +106,6 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 int
 agent_start(struct agent *a)
 {
-	static const struct timeval period = {0, 200000};
-
 	stream_loop_init(&a->loop, a->base, agent_settle, a);
 	stream_group_init(&a->from_clients, &a->loop, a->calls);
 	stream_group_init(&a->from_backends, &a->loop, a->replies);
@@ -126,11 +129,17 @@ agent_start(struct agent *a)
 	}
 	if (a->hb != NULL)
 		hbsend_alive(a->hb, a->now_ms);
+	a->ticker = clock_ticker(TICK_MS);
+	if (a->ticker == -1) {
+		log_err("no timer: %s", strerror(errno));
+		return -1;
+	}
 	if (listen_start(a) == -1)
 		return -1;
 	announce_volumes(a);
-	event_assign(&a->tick, a->base, -1, EV_PERSIST, on_tick, a);
-	event_add(&a->tick, &period);
+	event_assign(&a->tick, a->base, a->ticker, EV_READ | EV_PERSIST,
+	    on_tick, a);
+	event_add(&a->tick, NULL);
 	return 0;
 }
 
@@ -139,6 +148,7 @@ agent_stop(struct agent *a)
 {
 	listen_stop(a);
 	event_del(&a->tick);
+	close(a->ticker);
 	agent_now(a);
 	while (!LIST_EMPTY(&a->conns))
 		conn_end(LIST_FIRST(&a->conns), NULL);

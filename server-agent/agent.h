@@ -101,6 +101,7 @@ struct agent {
 	LIST_HEAD(, blink) dead_blinks;
 	struct listener *listeners;
 	struct reach *reach;
+	int ticker; /* clock_ticker() */
 	struct event tick, term, intr;
 };
 

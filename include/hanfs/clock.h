@@ -19,4 +19,13 @@ uint64_t clock_now_us(void);
 uint64_t clock_wall_ms(void);
 uint64_t clock_wall_us(void);
 
+/*
+ * A descriptor that becomes readable each period_ms; -1 with errno. Reading
+ * it gives the ticks since it was read last. Better than a timer of the
+ * event loop, which is set and taken back around every wait: that is a good
+ * part of what a small call costs where the machine is a virtual one.
+ */
+int clock_ticker(unsigned period_ms);
+uint64_t clock_ticker_read(int fd);
+
 #endif
