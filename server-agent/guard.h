@@ -1,0 +1,70 @@
+/*
+ * The owner's guard: a real-time thread that cuts this host off its volume
+ * when the lease has lapsed, whatever the event loop, the backend or the
+ * file system do (DESIGN section 6).
+ *
+ * It sleeps until the lease's end, looks again, and acts when nobody has
+ * moved that end. Everything that it needs is opened, allocated and locked
+ * in memory at guard_start(); it makes system calls only (no fork, but for
+ * the command).
+ *
+ * Ladder: each configured method is tried in this order until one is done.
+ *
+ *	dm	loads an error table into the device-mapper device and
+ *		resumes it without flushing: I/O that comes to this device
+ *		after that fails; what the driver below already has is not
+ *		called back. Needs a device-mapper device under the file
+ *		system.
+ *	command	guard_command, by sh: whatever it does; killed after
+ *		command_ms. It is the only one that forks.
+ *	reboot	reboot(2) without sync: the host ends at once. In-flight I/O
+ *		of the adapter may still land for milliseconds.
+ *
+ * None of these is a fence for the claimant, who has one of its own; they
+ * make the time shorter in which this host could do harm.
+ */
+#ifndef AGENT_GUARD_H
+#define AGENT_GUARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GUARD_ERROR_LEN 256u
+
+enum guard_method {
+	GUARD_NOTHING, /* not fired, or none is left */
+	GUARD_DM,
+	GUARD_COMMAND,
+	GUARD_REBOOT,
+	GUARD_NMETHODS,
+};
+extern const char *const guard_method_names[GUARD_NMETHODS];
+
+struct guard_config {
+	const char *volume;   /* name */
+	const char *device;   /* under the file system */
+	bool dm;              /* cut it if it is a device-mapper device */
+	const char *command;  /* NULL or "": none */
+	char *const *environ; /* of the command; NULL: empty */
+	unsigned command_ms;
+	bool reboot;
+	int rt_priority;
+};
+
+struct guard;
+
+/* NULL: error says what is wrong. Not armed. */
+struct guard *guard_start(const struct guard_config *cfg, char *error);
+void guard_stop(struct guard *g);
+
+/* The lease holds until then (CLOCK_BOOTTIME): arms it, or moves the end.
+ * Never blocks. False: it has fired already. */
+bool guard_until(struct guard *g, uint64_t valid_until_ms);
+/* Released in good order. False: it has fired. */
+bool guard_disarm(struct guard *g);
+/* Which method has cut; the device must be made anew before it is used. */
+enum guard_method guard_fired(const struct guard *g);
+/* Readable once it has fired. */
+int guard_fd(const struct guard *g);
+
+#endif
