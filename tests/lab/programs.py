@@ -19,7 +19,8 @@ NFS, MOUNT = 100003, 100005
 DIRECT_PORT, DIRECT_MOUNT_PORT = 12049, 12048
 SOCKETS = tuple(f"127.77.0.{v['id']}:2049" for v in VOLUMES.values())
 PLACES = ("", "proxy", "detector", "server-agent", "ctl", "tests/lab",
-          "tests/lab/callcount", "tests/lab/nfsload", "tests/vm")
+          "tests/lab/callcount", "tests/lab/nfsload", "tests/lab/san",
+          "tests/vm")
 
 GANESHA = """\
 NFS_CORE_PARAM {{
