@@ -179,7 +179,7 @@ rec_new(struct rec_pool *p)
 	r->refs = 1;
 	r->queued = false;
 	r->promised = 0;
-	r->len = r->head_len = 0;
+	r->len = r->head_len = r->total = 0;
 	r->body = NULL;
 	return r;
 }

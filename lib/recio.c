@@ -327,6 +327,18 @@ rec_reader_run(struct rec_reader *rd, int fd, struct rec **out)
 	}
 }
 
+struct rec *
+rec_reader_begun(struct rec_reader *rd)
+{
+	struct rec *r = rd->rec;
+
+	if (r == NULL || !rd->last || rd->frag_left == 0 ||
+	    r->head_len < REC_HEAD || r->len + rd->frag_left < BULK)
+		return NULL;
+	r->total = r->len + rd->frag_left;
+	return r;
+}
+
 void
 rec_writer_init(struct rec_writer *w)
 {
@@ -360,13 +372,13 @@ rec_writer_clear(struct rec_writer *w)
 void
 rec_writer_put(struct rec_writer *w, struct rec *r)
 {
-	assert(!r->queued && r->next == NULL && r->len <= REC_MAX);
+	assert(!r->queued && r->next == NULL && rec_total(r) <= REC_MAX);
 	rec_ref(r);
 	r->queued = true;
-	be32_put(r->raw, r->len | MARK_LAST);
+	be32_put(r->raw, rec_total(r) | MARK_LAST);
 	*w->last = r;
 	w->last = &r->next;
-	w->queued += r->len + 4;
+	w->queued += rec_total(r) + 4;
 	w->records++;
 }
 
@@ -374,7 +386,7 @@ struct gather {
 	struct iovec iov[IOVS];
 	unsigned n;
 	size_t bytes;
-	bool more;		/* what follows is in a pipe */
+	bool more;		/* what follows is in a pipe, or yet to come */
 };
 
 static void
@@ -419,6 +431,10 @@ gather(struct rec_writer *w, struct gather *g)
 				return;
 			gather_add(g, s->chunk, s->len, &skip);
 		}
+		if (r->len < r->total) {
+			g->more = true;
+			return;
+		}
 	}
 }
 
@@ -429,7 +445,7 @@ wrote(struct rec_writer *w, size_t n)
 	w->bytes += n;
 	w->queued -= n;
 	while (n > 0) {
-		uint32_t left = w->first->len + 4 - w->sent;
+		uint32_t left = rec_total(w->first) + 4 - w->sent;
 
 		if (n < left) {
 			w->sent += (uint32_t)n;
@@ -464,7 +480,7 @@ pipe_at(struct rec_writer *w, uint32_t *left)
 static ssize_t
 send_pipe(struct rec_writer *w, int fd, struct rec_seg *s, uint32_t left)
 {
-	bool more = left < w->first->len + 4 - w->sent;
+	bool more = left < rec_total(w->first) + 4 - w->sent;
 	ssize_t n = splice(s->pipe->rd, NULL, fd, NULL, left,
 	    SPLICE_F_NONBLOCK | SPLICE_F_MOVE | (more ? SPLICE_F_MORE : 0));
 
@@ -489,6 +505,8 @@ send_some(struct rec_writer *w, int fd, size_t *wanted)
 	gather(w, &g);
 	*wanted = g.bytes;
 	m.msg_iovlen = g.n;
+	if (g.n == 0)
+		return 0;
 	return sendmsg(fd, &m,
 	    MSG_DONTWAIT | MSG_NOSIGNAL | (g.more ? MSG_MORE : 0));
 }
@@ -504,6 +522,8 @@ rec_writer_run(struct rec_writer *w, int fd)
 			continue;
 		if (n == -1)
 			return errno == EAGAIN ? 1 : -1;
+		if (wanted == 0)
+			return 0; /* the rest of it is yet to come */
 		if (n == 0) {
 			errno = EIO;
 			return -1;

@@ -310,6 +310,17 @@ on_record(struct stream *s, struct rec *rec)
 	a->reading = NULL;
 }
 
+/* The client's connection, if the reply need not be had whole. */
+static struct stream *
+on_begun(struct stream *s, struct rec *rec)
+{
+	struct blink *b = (struct blink *)s;
+	struct relay_conn *rc = relay_reply_begun(b->link, rec);
+	struct netconn *c = rc != NULL ? relay_conn_user(rc) : NULL;
+
+	return c != NULL ? &c->s : NULL;
+}
+
 static void
 on_lost(struct stream *s, const char *why)
 {
@@ -327,6 +338,7 @@ on_written(struct stream *s)
 
 static const struct stream_ops link_ops = {
     .record = on_record,
+    .begun = on_begun,
     .lost = on_lost,
     .written = on_written,
 };

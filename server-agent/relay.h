@@ -229,6 +229,14 @@ void relay_link_down(struct relay_link *l, const char *cause, uint64_t now_ms);
  */
 bool relay_reply(struct relay_link *l, struct rec *rec, uint64_t now_ms);
 
+/*
+ * The head of a long reply is there. Whom it may be sent to while the rest
+ * comes in, or NULL: it is to be had whole first. relay_reply() is called
+ * for it all the same, when it is whole, and does not send it again. Only
+ * replies that are not kept and that nothing has to wait for are so passed.
+ */
+struct relay_conn *relay_reply_begun(struct relay_link *l, struct rec *rec);
+
 /* --- time, actions */
 
 /* About once a second: what has expired. */

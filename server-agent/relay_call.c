@@ -272,6 +272,39 @@ relay_call(struct relay_conn *c, struct rec *rec, uint64_t now_ms)
 
 /* --- replies */
 
+struct relay_conn *
+relay_reply_begun(struct relay_link *l, struct rec *rec)
+{
+	struct rpc_reply reply;
+	struct relay_entry *e;
+
+	if (rpc_reply_parse(rec_head(rec), rec->head_len, &reply) == -1)
+		return NULL;
+	e = entry_find_running(l->kconn->r, l, reply.xid);
+	if (e == NULL || e->state != ENTRY_RUNNING || e->class != CALL_PASSED ||
+	    l->program != RELAY_NFS || e->asker == NULL ||
+	    e->asker->state != CONN_OPEN)
+		return NULL;
+	e->begun = e->passing = true;
+	return e->asker;
+}
+
+/* The reply is whole. One of which somebody else got the half is lost for
+ * the asker: he asks again. */
+static void
+reply_send(
+    struct relay *r, struct relay_entry *e, struct rec *rec, uint64_t now_ms)
+{
+	if (e->asker == NULL)
+		r->n.discarded++;
+	else if (!e->begun)
+		relay_act(r, (struct relay_action){.type = RELAY_SEND_CONN,
+				 .conn = e->asker,
+				 .rec = rec_ref(rec)});
+	else if (!e->passing)
+		conn_close(e->asker, RELAY_R_BACKEND_LOST, now_ms);
+}
+
 bool
 relay_reply(struct relay_link *l, struct rec *rec, uint64_t now_ms)
 {
@@ -297,12 +330,7 @@ relay_reply(struct relay_link *l, struct rec *rec, uint64_t now_ms)
 	/* log: completion, then the commit, come before the reply leaves. */
 	r->n.replies++;
 	entry_release_keys(r, e);
-	if (e->asker != NULL)
-		relay_act(r, (struct relay_action){.type = RELAY_SEND_CONN,
-				 .conn = e->asker,
-				 .rec = rec_ref(rec)});
-	else
-		r->n.discarded++;
+	reply_send(r, e, rec, now_ms);
 	if (e->class == CALL_PASSED) {
 		rec_unref(rec);
 		entry_free(r, e);

@@ -45,6 +45,8 @@ struct relay_entry {
 	LIST_ENTRY(relay_entry) on_link;
 	struct relay_conn *asker; /* who gets the reply, or NULL */
 	LIST_ENTRY(relay_entry) on_asker;
+	bool begun;   /* some of the reply was sent before it was whole */
+	bool passing; /* to the asker */
 	uint64_t kconn, incarnation; /* who asked last: ACK names these */
 	uint64_t since_ms;
 	uint64_t expires_ms; /* by the clock of its list */

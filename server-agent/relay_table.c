@@ -340,6 +340,8 @@ entry_new(struct relay *r, struct relay_table *t, const struct call_info *info,
 void
 entry_ask(struct relay_entry *e, struct relay_conn *c)
 {
+	if (e->asker == c)
+		return;
 	entry_unask(e);
 	e->asker = c;
 	LIST_INSERT_HEAD(&c->asked, e, on_asker);
@@ -353,6 +355,7 @@ entry_unask(struct relay_entry *e)
 	if (e->asker != NULL)
 		LIST_REMOVE(e, on_asker);
 	e->asker = NULL;
+	e->passing = false;
 }
 
 void

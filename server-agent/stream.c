@@ -189,6 +189,38 @@ loss(enum rec_result res)
 	}
 }
 
+/* What is there of a record that is not whole goes on, if it may. */
+static void
+pass_on(struct stream *s)
+{
+	struct rec *rec;
+
+	if (!s->asked && s->ops->begun != NULL &&
+	    (rec = rec_reader_begun(&s->in)) != NULL) {
+		s->asked = true;
+		s->to = s->ops->begun(s, rec);
+		if (s->to != NULL) {
+			assert(s->to->from == NULL && s->to->fd != -1);
+			s->to->from = s;
+			stream_put(s->to, rec);
+		}
+	}
+	if (s->to != NULL)
+		dirty(s->to);
+}
+
+/* It is whole: nothing more of it comes. */
+static void
+passed_on(struct stream *s)
+{
+	s->asked = false;
+	if (s->to == NULL)
+		return;
+	s->to->from = NULL;
+	dirty(s->to);
+	s->to = NULL;
+}
+
 /* One record. False: no more now. */
 static bool
 read_one(struct stream *s)
@@ -199,9 +231,11 @@ read_one(struct stream *s)
 	switch (res) {
 	case REC_DONE:
 		fed(s);
+		passed_on(s);
 		s->ops->record(s, rec);
 		return s->fd != -1 && s->paused == 0;
 	case REC_AGAIN:
+		pass_on(s);
 		return false;
 	case REC_WAIT:
 		starve(s);
@@ -276,7 +310,8 @@ stream_open(struct stream *s, struct stream_group *group, int fd,
 	s->fd = fd;
 	s->connecting = connecting;
 	s->paused = 0;
-	s->full = s->is_dirty = s->is_starved = false;
+	s->full = s->is_dirty = s->is_starved = s->asked = false;
+	s->to = s->from = NULL;
 	rec_reader_init(&s->in, group->pool, REC_STORE_PIPES);
 	rec_writer_init(&s->out);
 	event_assign(&s->rd, base, fd, EV_READ | EV_PERSIST, on_readable, s);
@@ -299,8 +334,15 @@ stream_connected(struct stream *s)
 void
 stream_close(struct stream *s)
 {
+	struct stream *to = s->to;
+
 	if (s->fd == -1)
 		return;
+	if (s->from != NULL)
+		s->from->to = NULL;
+	s->to = s->from = NULL;
+	if (to != NULL)
+		to->from = NULL;
 	clean(s);
 	if (s->is_starved)
 		TAILQ_REMOVE(&s->group->starved, s, on_starved);
@@ -313,4 +355,6 @@ stream_close(struct stream *s)
 	rec_writer_clear(&s->out);
 	close(s->fd);
 	s->fd = -1;
+	if (to != NULL)
+		to->ops->lost(to, "the rest of a reply did not come");
 }

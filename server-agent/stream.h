@@ -10,6 +10,9 @@
  * pool keeps in reserve, until its record is whole: so a pool full of halves
  * of records is no dead end.
  *
+ * A record may be passed on while it comes in (begun()). Should the rest of
+ * it not come, the stream that has its half is lost as well.
+ *
  * What a record means is the owner's. A closed stream is inert; its memory
  * is the owner's too, and must last until the next settle.
  */
@@ -29,6 +32,12 @@ struct stream_ops {
 	/* A whole record; the reference is the receiver's. It may close or
 	 * pause the stream. */
 	void (*record)(struct stream *s, struct rec *rec);
+	/*
+	 * A long record has begun, its head is there: the stream that it is
+	 * to be put on as it comes, or NULL: it is wanted whole. record() is
+	 * called for it all the same, when it is whole. May be NULL.
+	 */
+	struct stream *(*begun)(struct stream *s, struct rec *rec);
 	/* The connection is over: to be closed. why is for the log. */
 	void (*lost)(struct stream *s, const char *why);
 	/* Something of what was queued is gone; may be NULL. */
@@ -64,6 +73,8 @@ struct stream {
 	unsigned paused; /* reasons of the owner, a bit each */
 	bool full;       /* the socket takes no more; EV_WRITE is on */
 	bool is_dirty, is_starved;
+	bool asked; /* begun() was called for the record being read */
+	struct stream *to, *from; /* where that goes; whose comes here */
 	TAILQ_ENTRY(stream) on_dirty, on_starved;
 	struct rec_reader in;
 	struct rec_writer out;

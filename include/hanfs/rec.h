@@ -41,6 +41,7 @@ struct rec {
 	bool queued;
 	unsigned promised;     /* chunks set aside for it in the pool */
 	uint32_t len;	       /* bytes in all, record mark not counted */
+	uint32_t total;	       /* what len will be, once that is known; or 0 */
 	uint32_t head_len;     /* bytes of it in the head */
 	struct rec_body *body; /* NULL when all is in the head */
 	uint8_t raw[4 + REC_HEAD]; /* record mark, head */
@@ -73,6 +74,13 @@ static inline uint8_t *
 rec_head(struct rec *r)
 {
 	return r->raw + 4;
+}
+
+/* Bytes in all, when all of them are there. */
+static inline uint32_t
+rec_total(const struct rec *r)
+{
+	return r->total > r->len ? r->total : r->len;
 }
 
 struct rec_pool_limits {

@@ -62,6 +62,15 @@ void rec_reader_clear(struct rec_reader *rd);
 enum rec_result rec_reader_run(struct rec_reader *rd, int fd,
     struct rec **out);
 
+/*
+ * The long record that is being read, once its head is full and its length
+ * is known: it may be put into a writer now, which writes what there is of
+ * it and goes on when it is run again. NULL while there is none such. The
+ * reference stays the reader's. If the reader is cleared then, the writer's
+ * peer has half a record: its connection is of no use any more.
+ */
+struct rec *rec_reader_begun(struct rec_reader *rd);
+
 struct rec_writer {
 	struct rec *first, **last;
 	uint32_t sent;	  /* of the first record, mark included */
@@ -81,7 +90,7 @@ void rec_writer_clear(struct rec_writer *w);
 void rec_writer_put(struct rec_writer *w, struct rec *r);
 
 /*
- * Writes what the socket takes. 0: all gone; 1: the socket is full, call
+ * Writes what the socket takes. 0: all gone that there is; 1: the socket is full, call
  * again when it can be written; -1: errno.
  */
 int rec_writer_run(struct rec_writer *w, int fd);

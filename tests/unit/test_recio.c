@@ -414,6 +414,105 @@ append_and_copy(void **state)
 	rec_pool_free(pool);
 }
 
+static void
+expect(int fd, size_t from, size_t n, size_t len)
+{
+	static uint8_t got[REC_MAX + 4];
+	size_t at = 0;
+
+	while (at < n) {
+		ssize_t k = recv(fd, got + at, n - at, MSG_DONTWAIT);
+
+		if (k <= 0)
+			fail_msg("%zu bytes of %zu came", at, n);
+		at += (size_t)k;
+	}
+	for (size_t k = 0; k < n; k++) {
+		uint8_t mark[4];
+
+		be32_put(mark, (uint32_t)len | 1u << 31);
+		if (got[k] != (from + k < 4 ? mark[from + k]
+					    : pattern(1, from + k - 4)))
+			fail_msg("byte %zu differs", from + k);
+	}
+}
+
+/* A record goes on while the rest of it is not there yet. */
+static void
+pass(enum rec_store store)
+{
+	enum { LEN = 100000, HALF = 60000 };
+	struct rec_pool *pool = rec_pool_new(&limits);
+	struct rec_reader *rd = malloc(sizeof(*rd));
+	struct rec_writer w;
+	struct rec_pool_use use;
+	static uint8_t buf[LEN + 4];
+	struct rec *r, *small = rec_from(pool, "behind", 6);
+	int in[2], out[2];
+
+	make_pair(in);
+	make_pair(out);
+	rec_reader_init(rd, pool, store);
+	rec_writer_init(&w);
+	be32_put(buf, LEN | 1u << 31);
+	for (size_t k = 0; k < LEN; k++)
+		buf[4 + k] = pattern(1, k);
+	send_all(in[1], buf, 500);
+	assert_int_equal(rec_reader_run(rd, in[0], &r), REC_AGAIN);
+	assert_null(rec_reader_begun(rd)); /* its head is not full */
+	send_all(in[1], buf + 500, HALF - 500);
+	assert_int_equal(rec_reader_run(rd, in[0], &r), REC_AGAIN);
+	r = rec_reader_begun(rd);
+	assert_non_null(r);
+	rec_writer_put(&w, r);
+	rec_writer_put(&w, small);
+	assert_int_equal(w.queued, LEN + 4 + 6 + 4);
+	assert_int_equal(rec_writer_run(&w, out[0]), 0);
+	expect(out[1], 0, HALF, LEN);
+	assert_int_equal(rec_writer_run(&w, out[0]), 0); /* nothing new */
+	send_all(in[1], buf + HALF, LEN + 4 - HALF);
+	assert_int_equal(rec_reader_run(rd, in[0], &r), REC_DONE);
+	assert_int_equal(rec_writer_run(&w, out[0]), 0);
+	expect(out[1], HALF, LEN + 4 - HALF, LEN);
+	assert_int_equal(recv(out[1], buf, sizeof(buf), 0), 10);
+	assert_memory_equal(buf + 4, "behind", 6);
+	assert_int_equal(w.queued, 0);
+	rec_unref(r);
+	rec_unref(small);
+
+	/* One that never gets whole gives back all it had. */
+	be32_put(buf, LEN | 1u << 31);
+	send_all(in[1], buf, HALF);
+	while (rec_reader_begun(rd) == NULL)
+		assert_int_equal(rec_reader_run(rd, in[0], &r), REC_AGAIN);
+	rec_writer_put(&w, rec_reader_begun(rd));
+	assert_int_equal(rec_writer_run(&w, out[0]), 0);
+	rec_writer_clear(&w);
+	rec_reader_clear(rd);
+	rec_pool_use(pool, &use);
+	assert_int_equal(use.recs + use.chunks + use.pipes, 0);
+	rec_pool_free(pool);
+	free(rd);
+	close(in[0]);
+	close(in[1]);
+	close(out[0]);
+	close(out[1]);
+}
+
+static void
+pass_chunks(void **state)
+{
+	(void)state;
+	pass(REC_STORE_CHUNKS);
+}
+
+static void
+pass_pipes(void **state)
+{
+	(void)state;
+	pass(REC_STORE_PIPES);
+}
+
 int
 main(void)
 {
@@ -427,6 +526,8 @@ main(void)
 	    cmocka_unit_test(reserve),
 	    cmocka_unit_test(head_first),
 	    cmocka_unit_test(begun_is_finished),
+	    cmocka_unit_test(pass_chunks),
+	    cmocka_unit_test(pass_pipes),
 	    cmocka_unit_test(append_and_copy),
 	};
 

@@ -376,6 +376,85 @@ limits_hold(void **state)
 	bed_end(&b);
 }
 
+static struct relay_conn *
+begun(struct bed *b, struct relay_link *l, uint32_t xid)
+{
+	struct bytes reply = {.len = 0};
+	struct relay_conn *c;
+	struct rec *rec;
+
+	put_reply(&reply, xid, 40);
+	rec = rec_from(b->pool, reply.p, reply.len);
+	assert_non_null(rec);
+	c = relay_reply_begun(l, rec);
+	rec_unref(rec);
+	return c;
+}
+
+/* What a reply's begin may be sent to, and what becomes of the whole. */
+static void
+replies_pass_in_pieces(void **state)
+{
+	struct bed b = bed_config();
+	struct bed_conn a, o;
+	struct relay_speaker who = bed_who(1, 1);
+
+	(void)state;
+	bed_begin(&b);
+	bed_open(&b, &a, who, 5, NET_A, 1);
+	bed_open(&b, &o, who, 5, NET_B, 1);
+	bed_call(&b, &a, 1, NFS3_GETATTR, NULL);
+	bed_call(&b, &a, 2, NFS3_CREATE, "x");
+	assert_null(begun(&b, b.link[0], 7)); /* nobody's */
+	assert_null(begun(&b, b.link[0], 2)); /* is to be kept */
+	assert_ptr_equal(begun(&b, b.link[0], 1), a.rc);
+	bed_call(&b, &a, 1, NFS3_GETATTR, NULL); /* a retransmission */
+	assert_true(bed_reply(&b, b.link[0], 1));
+	assert_int_equal(a.sent, 0); /* it has it already */
+	assert_true(bed_reply(&b, b.link[0], 2));
+	assert_int_equal(a.sent, 1);
+	assert_int_equal(bed_count(&b).in_progress, 0);
+	bed_gone(&b, &a);
+	bed_gone(&b, &o);
+	bed_end(&b);
+}
+
+static void
+half_a_reply_is_none(void **state)
+{
+	struct bed b = bed_config();
+	struct bed_conn a, o;
+	struct relay_speaker who = bed_who(1, 1);
+
+	(void)state;
+	bed_begin(&b);
+	bed_open(&b, &a, who, 5, NET_A, 1);
+	bed_open(&b, &o, who, 5, NET_B, 1);
+	/* The first asker has the half, the second none: he asks anew. */
+	bed_call(&b, &a, 1, NFS3_GETATTR, NULL);
+	assert_ptr_equal(begun(&b, b.link[0], 1), a.rc);
+	bed_call(&b, &o, 1, NFS3_GETATTR, NULL);
+	assert_int_equal(a.reason, RELAY_R_ELSEWHERE);
+	assert_true(bed_reply(&b, b.link[0], 1));
+	assert_int_equal(o.sent, 0);
+	assert_int_equal(o.reason, RELAY_R_BACKEND_LOST);
+	/* The client left. */
+	bed_open(&b, &a, who, 5, NET_A, 2);
+	bed_call(&b, &a, 2, NFS3_GETATTR, NULL);
+	assert_ptr_equal(begun(&b, b.link[1], 2), a.rc);
+	bed_gone(&b, &a);
+	assert_null(begun(&b, b.link[1], 2));
+	assert_true(bed_reply(&b, b.link[1], 2));
+	/* The backend did. */
+	bed_open(&b, &a, who, 5, NET_A, 3);
+	bed_call(&b, &a, 3, NFS3_GETATTR, NULL);
+	assert_ptr_equal(begun(&b, b.link[2], 3), a.rc);
+	relay_link_down(b.link[2], "closed", b.now);
+	bed_settle(&b);
+	assert_int_equal(a.reason, RELAY_R_BACKEND_LOST);
+	bed_end(&b);
+}
+
 int
 main(void)
 {
@@ -390,6 +469,8 @@ main(void)
 	    cmocka_unit_test(one_xid_for_two_calls),
 	    cmocka_unit_test(long_calls_and_bad_replies),
 	    cmocka_unit_test(client_without_hello),
+	    cmocka_unit_test(replies_pass_in_pieces),
+	    cmocka_unit_test(half_a_reply_is_none),
 	    cmocka_unit_test(volume_leaves),
 	    cmocka_unit_test(limits_hold),
 	};
