@@ -9,6 +9,8 @@ another process, or a person with `cat`, finds everything again:
     VOLUME.img      the disk of a volume, or a link to it: $HANFS_LAB_IMAGES
                     may name another directory (one in memory, say, when
                     the disk's own pauses are not what is measured)
+    shared          is there if both servers see both disks (san.py), in the
+                    host `san`; else each volume has one server for ever
     fault/*         faults in force
     hanfs.conf      the same text in every host
 
@@ -97,6 +99,12 @@ def mac(host, letter):
     return f"02:{int(third):02x}:00:00:00:{NUMBERS[host]:02x}"
 
 
+def interfaces(lab, host):
+    """Names of a host's interfaces."""
+    text = Path(f"/proc/{lab.need(host)}/net/dev").read_text()
+    return {x.partition(":")[0].strip() for x in text.splitlines()[2:]}
+
+
 class Lab:
     def __init__(self, root=None, build=None):
         self.root = Path(root or os.environ.get("HANFS_LAB")
@@ -106,6 +114,7 @@ class Lab:
                           or (tree / "build" if (tree / "build").is_dir()
                               else tree)).absolute()
         self.sysctl = []  # KEY=VALUE for each network made
+        self.fstype = "ext4"
 
     # -- files of the state directory
 
@@ -197,6 +206,7 @@ class Lab:
     def spawn(self, name):
         """Starts the namespaces and PID 1 of a host; finish() waits."""
         directory = self.path("run", name)
+        shutil.rmtree(directory, ignore_errors=True)  # of an earlier boot
         directory.mkdir(parents=True)
         os.mkfifo(directory / "init")
         return subprocess.Popen(
@@ -216,11 +226,17 @@ class Lab:
         pid = int(Path(children).read_text().split()[0])
         self.put(f"{name}.pid", f"{pid} {start_time(pid)}")
 
+    def shared(self):
+        return self.path("shared").exists()
+
     def start_hosts(self, clients):
         self.path("log").mkdir()
         self.path("fault").mkdir()
-        names = ["fabric", *SERVERS,
-                 *(f"c{i + 1}" for i in range(clients))]
+        names = [*SERVERS, *(f"c{i + 1}" for i in range(clients))]
+        self.spawn_all(["fabric"] + ["san"] * self.shared() + names)
+        self.wire_up(names)
+
+    def spawn_all(self, names):
         started = []
         try:
             for name in names:
@@ -232,7 +248,6 @@ class Lab:
                 process.kill()  # and its PID 1 with it: --kill-child
                 process.wait()
             raise
-        self.wire_up(names[1:])
 
     def set_sysctl(self, where):
         """Settings of a network, before anything listens there.
@@ -263,6 +278,9 @@ class Lab:
             "net.bridge.bridge-nf-call-ip6tables=0",
             "net.bridge.bridge-nf-call-arptables=0"],
             stderr=subprocess.DEVNULL, check=False)  # module may be absent
+        self.wire_hosts(hosts)
+
+    def wire_hosts(self, hosts):
         for host in hosts:
             self.set_sysctl(host)
             for letter in NETWORKS:
@@ -294,6 +312,9 @@ class Lab:
             image.symlink_to(name)
         with open(image, "w") as f:
             f.truncate(int(IMAGE_SIZE[:-1]) << 30)
+        if self.fstype == "xfs":
+            run("mkfs.xfs", "-q", "-f", "-K", "-l", "size=64m", image)
+            return
         run("mkfs.ext4", "-q", "-F", "-b", "4096", "-J", "size=64",
             "-N", "65536", "-E", "lazy_itable_init=1,nodiscard", image)
 
@@ -314,8 +335,12 @@ class Lab:
                     f"mkdir -p /srv/{volume} && "
                     f"mount -o noatime {device} /srv/{volume} && "
                     f"mkdir -p /srv/{volume}/export && "
-                    f"chmod 1777 /srv/{volume}/export && "
-                    f"ip netns add {volume}")
+                    f"chmod 1777 /srv/{volume}/export")
+        self.make_namespace(host, volume)
+
+    def make_namespace(self, host, volume):
+        """The network of a volume's backend: every address is local."""
+        self.inside(host, "ip", "netns", "add", volume)
         self.ip(f"{host}/{volume}", "link set lo up",
                 "route add local 0.0.0.0/0 dev lo")
         self.set_sysctl(f"{host}/{volume}")
@@ -326,12 +351,27 @@ class Lab:
         for image in self.root.glob("*.img"):
             found += run("losetup", "-j", image.resolve(), "-O", "NAME",
                          "-n").split()
+        for line in run("losetup", "-l", "-n", "-O",
+                        "NAME,BACK-FILE").splitlines():
+            device, _, file = line.partition(" ")
+            if self.is_of_san(device, file.strip()):
+                found.append(device)
         return found
+
+    def is_of_san(self, device, file):
+        """Is a loop device one of ours on a file of the san? Once the san
+        is gone its files have no path but their name."""
+        own = {f.read_text().strip(): f.name for f in
+               self.root.glob("*.*.loop")}  # HOST.VOLUME.img.loop
+        name = own.get(device, "").partition(".")[2].removesuffix(".loop")
+        return file.startswith(f"{self.root}/san/") or \
+            (name != "" and file == f"/{name}")
 
     # -- down
 
     def down(self):
         """Ends and removes everything; right also after a crash."""
+        self.cut_all()
         names = [p.stem for p in self.root.glob("*.pid")]
         names += [p.name for p in self.path("run").glob("*")]
         pids = [p for p in (self.pid(n) for n in set(names)) if p]
@@ -344,6 +384,17 @@ class Lab:
         for image in self.root.glob("*.img"):
             image.resolve().unlink(missing_ok=True)
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def cut_all(self):
+        """No process may wait for a disk when it is to end."""
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(10)
+                s.connect(str(self.path("san/socket")))
+                s.sendall(b"cut *\n")
+                s.recv(64)
+        except OSError:
+            pass  # there is no san
 
     def orphans(self):
         """PID 1s of this lab whose pid file was never written."""

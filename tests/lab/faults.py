@@ -10,7 +10,6 @@ NAME:ARGUMENT:ARGUMENT.
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import bed
 import programs
@@ -244,16 +243,10 @@ def delay(lab, letter, ms):
 
 # -- interfaces and addresses
 
-def interfaces(lab, host):
-    """Names of a host's interfaces."""
-    text = Path(f"/proc/{lab.need(host)}/net/dev").read_text()
-    return {x.partition(":")[0].strip() for x in text.splitlines()[2:]}
-
-
 def iface_add(lab, letter, host="c1"):
     # The kernel may still be at work on the removal.
     bed.wait_for("the old port to be gone", lambda: port(host, letter)
-                 not in interfaces(lab, "fabric"), 10)
+                 not in bed.interfaces(lab, "fabric"), 10)
     now = time.monotonic()
     lab.plug(host, letter)
     return now
@@ -268,7 +261,7 @@ def iface_remove(lab, letter, host="c1"):
     # forgotten it, long after.
     subprocess.Popen([*lab.net_only(host), "ip", "link", "del", dev])
     bed.wait_for(f"{dev} to be gone",
-                 lambda: dev not in interfaces(lab, host), 5, 0.001)
+                 lambda: dev not in bed.interfaces(lab, host), 5, 0.001)
     return now
 
 

@@ -97,8 +97,9 @@ def wait_backends(lab, direct):
 
 # -- hanfs' own programs
 
-def write_config(lab, extra):
-    """hanfs.conf, the same text everywhere, and the servers' keys."""
+def write_config(lab, extra, storage=lambda volume: []):
+    """hanfs.conf, the same text everywhere, and the servers' keys.
+    storage(volume): lines more of that volume's section."""
     text = ['cluster = "lab"', "heartbeat_port = 9077"]
     for letter, prefix in NETWORKS.items():
         text += [f'network "{letter}" {{ prefix = {{"{prefix}.0/24"}} }}']
@@ -117,7 +118,8 @@ def write_config(lab, extra):
                  f'\texport = "/{volume}"', "\tbackend {",
                  f'\t\tnetns = "/run/netns/{volume}"',
                  '\t\taddress = "10.0.0.1"', "\t\tnfs_port = 2049",
-                 "\t\tmount_port = 20048", "\t}", "}"]
+                 "\t\tmount_port = 20048", "\t}",
+                 *(f"\t{x}" for x in storage(volume)), "}"]
     defaults = {
         "proxy": ['user = "hanfs"', 'replay_max = "64M"',
                   'paths = "primary-first"'],
@@ -125,28 +127,36 @@ def write_config(lab, extra):
         "agent": ['user = "root"', 'key = "/etc/hanfs/server.key"'],
     }
     for section, lines in defaults.items():
-        more = extra.get(section, [])
-        names = {x.partition("=")[0].strip() for x in more}
-        lines = [x for x in lines if x.partition("=")[0].strip() not in
-                 names] + more
+        lines = override(lines, extra.get(section, []))
         text += [f"{section} {{", *(f"\t{x}" for x in lines), "}"]
     lab.put("hanfs.conf", "\n".join(text))
 
 
-def install_config(lab):
-    for host in lab.hosts():
+def override(lines, more):
+    """Lines "NAME = VALUE", those of `more` in the place of ours."""
+    names = {x.partition("=")[0].strip() for x in more}
+    return [x for x in lines if x.partition("=")[0].strip() not in
+            names] + more
+
+
+def install_config(lab, hosts=None):
+    for host in hosts or lab.hosts():
         lab.inside(host, "cp", lab.path("hanfs.conf"), "/etc/hanfs/")
         if host in SERVERS:
             lab.inside(host, "install", "-m", "600",
                        lab.path(f"{host}.key"), "/etc/hanfs/server.key")
 
 
+def start_agent(lab, host):
+    start(lab, host, "hanfs-agent", find(lab, "hanfs-agent"),
+          "-c", "/etc/hanfs/hanfs.conf", "-n", host)
+
+
 def start_daemons(lab, held):
     config = "/etc/hanfs/hanfs.conf"
     for host in lab.hosts():
         if host in SERVERS:
-            start(lab, host, "hanfs-agent", find(lab, "hanfs-agent"),
-                  "-c", config, "-n", host)
+            start_agent(lab, host)
         else:
             start(lab, host, "hanfs-detector", find(lab, "hanfs-detector"),
                   "-c", config)

@@ -205,7 +205,7 @@ do_fsync(
 
 	(void)datasync;
 	(void)fi;
-	fuse_reply_err(req, p == NULL ? 0 : port_flush(p));
+	fuse_reply_err(req, p == NULL ? 0 : port_flush(p, area));
 }
 
 static void

@@ -28,14 +28,15 @@ port_init(struct port *p)
 
 /* May it go on? 0 or an errno value, with the verdict for the log. */
 static int
-look(const struct port *p, int kind, enum verdict *why)
+look(const struct port *p, int kind, enum area area, enum verdict *why)
 {
 	*why = WRITE_TAKEN;
 	if (p->state != PORT_UP)
 		*why = WRITE_CUT;
 	else if (p->dead)
 		*why = WRITE_DEAD;
-	else if (!resv_allows(&p->volume->resv, p->host, kind == WRITE))
+	else if (area == AREA_DISK &&
+		 !resv_allows(&p->volume->resv, p->host, kind == WRITE))
 		*why = WRITE_RESERVED;
 	else if (kind == WRITE && p->readonly)
 		*why = WRITE_READONLY;
@@ -71,12 +72,12 @@ start_time(struct port *p, int kind, size_t len)
 
 /* Waits, under the lock, until it may begin or is refused. */
 static void
-wait_turn(struct port *p, int kind, int64_t start)
+wait_turn(struct port *p, int kind, enum area area, int64_t start)
 {
 	struct timespec until = {start / 1000000, start % 1000000 * 1000};
 	enum verdict why;
 
-	while (look(p, kind, &why) == 0) {
+	while (look(p, kind, area, &why) == 0) {
 		if (p->stalled)
 			pthread_cond_wait(&p->change, &p->lock);
 		else if (now_us() < start)
@@ -125,10 +126,10 @@ port_write(struct port *p, enum area area, const char *buf, size_t len,
 
 	pthread_mutex_lock(&p->lock);
 	p->inside++;
-	waited = look(p, WRITE, &why) == 0;
+	waited = look(p, WRITE, area, &why) == 0;
 	if (waited)
-		wait_turn(p, WRITE, start_time(p, WRITE, len));
-	bad = look(p, WRITE, &why);
+		wait_turn(p, WRITE, area, start_time(p, WRITE, len));
+	bad = look(p, WRITE, area, &why);
 	if (bad == 0) {
 		p->running++;
 		pthread_mutex_unlock(&p->lock);
@@ -136,6 +137,8 @@ port_write(struct port *p, enum area area, const char *buf, size_t len,
 		log_write(p, area, offset, len, began,
 		    bad ? WRITE_FAILED : WRITE_TAKEN);
 		pthread_mutex_lock(&p->lock);
+		if (bad == 0 && area == AREA_CONTROL)
+			(void)lease_epoch(buf, len, offset, &p->epoch);
 		p->running--;
 		p->writes++;
 	} else {
@@ -160,8 +163,8 @@ port_read(
 
 	pthread_mutex_lock(&p->lock);
 	p->inside++;
-	wait_turn(p, READ, start_time(p, READ, len));
-	bad = look(p, READ, &why);
+	wait_turn(p, READ, area, start_time(p, READ, len));
+	bad = look(p, READ, area, &why);
 	if (bad == 0) {
 		p->running++;
 		pthread_mutex_unlock(&p->lock);
@@ -181,15 +184,15 @@ port_read(
 }
 
 int
-port_flush(struct port *p)
+port_flush(struct port *p, enum area area)
 {
 	enum verdict why;
 	int bad;
 
 	pthread_mutex_lock(&p->lock);
 	p->inside++;
-	wait_turn(p, WRITE, 0);
-	bad = look(p, WRITE, &why);
+	wait_turn(p, WRITE, area, 0);
+	bad = look(p, WRITE, area, &why);
 	if (bad == 0) {
 		p->running++;
 		p->flushes++;

@@ -18,10 +18,12 @@
  *	port.c	what a request meets on its way; cut and heal
  *	cache.c	writes that no flush has followed, if they are to be lost
  *	resv.c	SCSI-3 persistent reservations of a volume, as SPC-4 has them
+ *	lease.c	the epoch that a host writes in
  *	log.c	the log of writes
  *	ctl.c	the line protocol on a UNIX socket (see there)
  *
- * It shares no code with hanfs but the layout of the control area's leases.
+ * It shares no code with hanfs, on purpose; it knows where in the control
+ * area a lease's epoch stands.
  */
 #ifndef SAN_H
 #define SAN_H
@@ -92,7 +94,9 @@ struct volume {
 	char name[NAME_LEN];
 	int fd[AREAS]; /* the store: a file, sparse, maybe in memory */
 	uint64_t size[AREAS];
-	struct resv resv; /* all ports' locks are held to change it */
+	/* Of the disk; the control area is a LUN of its own, and has none.
+	 * All ports' locks are held to change it. */
+	struct resv resv;
 };
 
 struct page;
@@ -153,7 +157,7 @@ int port_write(struct port *p, enum area area, const char *buf, size_t len,
     uint64_t offset);
 int port_read(
     struct port *p, enum area area, char *buf, size_t len, uint64_t offset);
-int port_flush(struct port *p);
+int port_flush(struct port *p, enum area area);
 
 /* Once it returns, no write of the host lands any more; what was under way
  * has landed or never will. */
@@ -165,6 +169,11 @@ int port_lose(struct port *p, unsigned percent);
  * returns when no write that is now forbidden is still running. */
 int port_reserve(struct san *san, struct volume *v,
     int (*change)(struct resv *r, const void *arg), const void *arg);
+
+/* -- lease.c -- */
+
+/* Is this a lease that says "held"? Then *epoch is which. */
+bool lease_epoch(const char *buf, size_t len, uint64_t offset, uint64_t *epoch);
 
 /* -- log.c -- */
 

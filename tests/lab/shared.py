@@ -1,0 +1,156 @@
+"""A lab whose servers share the disks: either can have either volume.
+
+With `managed` the agents decide who has one: they mount it, start its
+backend and move its service address.  Without, nobody does; the control
+experiment (byhand.py) then does what people do today.
+
+A server here has a life: boot() and power_cut().  What outlives it is what
+a machine keeps: its key and /var/lib/hanfs (disk/HOST in the state
+directory), and the shared disks.
+"""
+
+import os
+import time
+
+import bed
+import programs
+from bed import NETWORKS, SERVERS, VOLUMES, LabError
+from san import San, fence_command, make_control
+
+SERVICE_NETWORK = "A"
+
+
+def service_address(volume):
+    """Where clients without a proxy find a volume."""
+    return f"{NETWORKS[SERVICE_NETWORK]}.{100 + VOLUMES[volume]['id']}"
+
+
+# -- configuration
+
+def storage_lines(lab, volume, extra):
+    """The section `storage` of a volume; `extra` lines replace ours."""
+    lines = [f'device = "/run/san/{volume}"',
+             f'control = "/run/san/{volume}.ctl"',
+             f'mountpoint = "/srv/{volume}"', f'fstype = "{lab.fstype}"',
+             'fence = "command"', f'fence_command = "{fence_command(lab)}"',
+             f'service_address = "{service_address(volume)}"',
+             'failback = "manual"']
+    return ["storage {", *(f"\t{x}" for x in
+                           programs.override(lines, extra)), "}"]
+
+
+# -- up
+
+def up(lab, clients=2, extra=None, managed=True):
+    """Brings it up and waits until all volumes are served. extra: lines for
+    sections of hanfs.conf, `storage` among them."""
+    lab.down()
+    lab.lock()
+    lab.put("shared", "managed" if managed else "by hand")
+    try:
+        for volume in VOLUMES:
+            lab.make_image(volume)
+            make_control(lab, volume)
+        lab.start_hosts(clients)
+        San(lab).start()
+        for host in SERVERS:
+            prepare(lab, host)
+        extra = extra or {}
+        programs.write_config(lab, extra, lambda volume: storage_lines(
+            lab, volume, extra.get("storage", [])))
+        programs.install_config(lab)
+        for volume in VOLUMES:
+            make_volume(lab, volume, managed)
+        if managed:
+            programs.start_daemons(lab, held=True)
+            wait_served(lab)
+            programs.wait_daemons(lab)
+    except BaseException:
+        if not os.environ.get("HANFS_LAB_KEEP"):
+            lab.down()
+        raise
+
+
+def prepare(lab, host):
+    """What a server's start does before any program of ours."""
+    San(lab).plug(host)
+    for volume in VOLUMES:
+        lab.inside(host, "mkdir", "-p", f"/srv/{volume}")
+        lab.make_namespace(host, volume)
+
+
+def make_volume(lab, volume, managed):
+    """The exported directory, and what --format makes of the volume."""
+    host = VOLUMES[volume]["owner"]
+    where = f"/srv/{volume}"
+    lab.inside(host, "sh", "-c", f"mount /run/san/{volume} {where} && "
+               f"mkdir -p {where}/export && chmod 1777 {where}/export && "
+               f"umount {where}")
+    if managed:
+        lab.inside(host, programs.find(lab, "hanfs-agent"), "-c",
+                   "/etc/hanfs/hanfs.conf", "-n", host, "--format", volume)
+
+
+# -- who serves?
+
+def volume_view(lab, host, volume):
+    """What the agent of a server says of a volume, or None."""
+    for v in programs.show(lab, host, "volumes", "agent"):
+        if v.get("volume") == volume or v.get("name") == volume:
+            return v
+    return None
+
+
+def serving(lab, volume):
+    """The server that serves a volume, or None."""
+    for host in SERVERS:
+        if lab.pid(host):
+            view = volume_view(lab, host, volume)
+            if view and view.get("state") == "serving":
+                return host
+    return None
+
+
+def wait_served(lab, seconds=20):
+    for volume in VOLUMES:
+        bed.wait_for(f"volume {volume} to be served (see `lab log s1`)",
+                     lambda v=volume: serving(lab, v), seconds, 0.05)
+
+
+# -- power
+
+def power_cut(lab, host, networks_first=()):
+    """The server is off: no packet leaves it and no write of it lands any
+    more.  `networks_first`: switches that die with it.  Returns when."""
+    pid = lab.need(host)
+    lines = [f"link set {bed.net(x)[0]} down" for x in networks_first]
+    lines += [f"link set {host}{bed.net(x)[2]} down" for x in NETWORKS]
+    when = time.monotonic()
+    lab.ip("fabric", *lines)
+    San(lab).ask("cut", host)
+    bed.kill_all([pid])
+    lab.path(f"{host}.pid").unlink()
+    San(lab).unplug(host)
+    return when
+
+
+def boot(lab, host, managed=None):
+    """Starts a server that is off, with its agent; returns when."""
+    if lab.pid(host):
+        raise LabError(f"{host} runs already")
+    if managed is None:
+        managed = lab.get("shared") == "managed"
+    when = time.monotonic()
+    process = lab.spawn(host)
+    lab.finish(host, process)
+    bed.wait_for("the old ports to be gone", lambda: not any(
+        host + bed.net(x)[2] in bed.interfaces(lab, "fabric")
+        for x in NETWORKS), 10)
+    lab.wire_hosts([host])
+    San(lab).ask("heal", host)
+    prepare(lab, host)
+    programs.install_config(lab, [host])
+    if managed:
+        programs.start_agent(lab, host)
+    return when
+
