@@ -7,7 +7,7 @@
  *
  *   up    standby -> claiming -> fencing -> taking -> assembling -> mounting
  *         -> starting backend -> verifying -> recovering -> serving
- *   down  serving -> syncing -> draining -> closing -> removing address
+ *   down  serving -> syncing -> draining -> removing address -> closing
  *         -> stopping backend -> unmounting -> disassembling -> releasing
  *         -> standby, or failed
  *
@@ -65,8 +65,8 @@ enum owner_state {
 	OWNER_SUSPENDED, /* the lease lapsed: no call runs */
 	OWNER_SYNCING,   /* serving; dirty pages are written back */
 	OWNER_DRAINING,  /* new calls held, running ones finish */
-	OWNER_CLOSING,   /* the log */
 	OWNER_ADDRESS_DOWN,
+	OWNER_CLOSING,  /* the log */
 	OWNER_STOPPING, /* the backend */
 	OWNER_UNMOUNTING,
 	OWNER_DISASSEMBLING,
@@ -78,7 +78,6 @@ enum owner_state {
 extern const char *const owner_state_names[OWNER_STATES];
 
 enum owner_event_type {
-	OWNER_EV_READY,  /* the older backend is ended */
 	OWNER_EV_LOOKED, /* look: what the arbiter's slots say */
 	OWNER_EV_PEER,   /* peer, verdict: of suspicion */
 	OWNER_EV_TOLD,   /* peer, told, epoch: its heartbeat on this volume */
@@ -121,7 +120,7 @@ struct owner_event {
 };
 
 enum owner_action_type {
-	OWNER_END_OLD, /* step end-old, then READY; then LOOK */
+	OWNER_END_OLD, /* what an earlier life left; then LOOK */
 	OWNER_LOOK,    /* reread all slots: LOOKED */
 	OWNER_CLAIM,   /* WON or LOST_CLAIM */
 	OWNER_FENCE,   /* peer: DONE or FAILED */
@@ -137,7 +136,8 @@ enum owner_action_type {
 	OWNER_DRAIN,   /* hold new calls; DONE when none runs */
 	OWNER_RESUME,  /* draining was given up: as SERVE */
 	OWNER_CLOSE,   /* the log; connections of clients end */
-	OWNER_ADDRESS_ADD, /* beside serving: its end is only logged */
+	OWNER_ADDRESS_ADD, /* beside serving; none follows: how it ends is
+			    * the shell's to log */
 	OWNER_ADDRESS_REMOVE,
 	OWNER_STOP_BACKEND,
 	OWNER_UNMOUNT,
@@ -165,15 +165,19 @@ struct owner_action {
 	char evidence[OWNER_TEXT_MAX];
 };
 
-/* What a way up or down has left behind, in the order of making. */
+/*
+ * What there is, in the order of making. A bit is set when its step begins:
+ * one that failed half-way is undone, too.
+ */
 enum owner_have {
 	OWNER_HAVE_CLAIM = 1,
 	OWNER_HAVE_LEASE = 2,
 	OWNER_HAVE_DEVICE = 4,
 	OWNER_HAVE_MOUNT = 8,
 	OWNER_HAVE_BACKEND = 16,
-	OWNER_HAVE_LOG = 32,
-	OWNER_HAVE_ADDRESS = 64,
+	OWNER_HAVE_VERIFIED = 32, /* the backend is right */
+	OWNER_HAVE_LOG = 64,
+	OWNER_HAVE_ADDRESS = 128,
 };
 
 struct owner_config {
@@ -256,9 +260,10 @@ const struct owner_report *owner_report(const struct owner *o, unsigned back);
 /* --- the table, for tests and for people */
 
 struct owner_row {
-	enum owner_state state;
+	uint32_t states; /* bits: 1 << enum owner_state */
 	enum owner_event_type event;
 	const char *what; /* what is done, in words */
+	void (*fn)(struct owner *o, const struct owner_event *ev);
 };
 const struct owner_row *owner_rows(unsigned *n);
 

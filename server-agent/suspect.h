@@ -77,14 +77,16 @@ struct suspect_config {
 
 enum suspect_action_type {
 	SUSPECT_ECHO,    /* an echo request to address `addr` of peer */
-	SUSPECT_MAIL,    /* a message to peer in volume's mailbox; then
-			  * suspect_mailed() or suspect_disk(false) */
+	SUSPECT_MAIL,    /* a message to peer in volume's mailbox, which has
+			  * timeout_ms from the moment that it is on the
+			  * disk; then suspect_mail_end() */
 	SUSPECT_VERDICT, /* peer is `state` now, because of `evidence` */
 };
 
 struct suspect_action {
 	enum suspect_action_type type;
 	unsigned peer, addr, volume;
+	uint32_t timeout_ms;
 	enum suspect_state state;
 	/* "no heartbeat on A, B for 312 ms; 2 addresses pinged, none
 	 * answered; mailbox of home unanswered for 160 ms" */
@@ -109,11 +111,12 @@ void suspect_carrier(
 /* Address addr of peer answered an echo request. */
 void suspect_echo(
     struct suspect *s, unsigned peer, unsigned addr, uint64_t now_ms);
-/* The message asked for has reached the disk, or the peer answered it. */
-void suspect_mailed(
-    struct suspect *s, unsigned peer, unsigned volume, uint64_t now_ms);
-void suspect_mail_answered(
-    struct suspect *s, unsigned peer, unsigned volume, uint64_t now_ms);
+/*
+ * How the message asked for ended: answered, or not in its time. An error of
+ * our own disk is suspect_disk(false), which ends it, too.
+ */
+void suspect_mail_end(struct suspect *s, unsigned peer, unsigned volume,
+    bool answered, uint64_t now_ms);
 /* The peer's lease slot on volume has a new sequence. */
 void suspect_lease(
     struct suspect *s, unsigned peer, unsigned volume, uint64_t now_ms);
