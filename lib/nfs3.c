@@ -133,11 +133,8 @@ take_mknod(struct cursor *c, struct nfs3_args *a)
 static bool
 take_symlink(struct cursor *c, struct nfs3_args *a)
 {
-	const uint8_t *path;
-	uint32_t len;
-
 	return take_dirop(c, &a->fh, &a->name) && take_sattr(c, a) &&
-	    cursor_opaque(c, NFS3_PATHMAX, &path, &len);
+	    cursor_opaque(c, NFS3_PATHMAX, &a->target.p, &a->target.len);
 }
 
 static bool

@@ -39,7 +39,7 @@
  *
  *	epoch 8 | wall_ms 8 | boot_ms 8 | client id 16 | kconn 8 |
  *	incarnation 8 | xid 4 | prog 4 | proc 4 | digest 16 | class 4 |
- *	floor 8 | n 4 | n times seq 8			what is free, see below
+ *	first slot 4 | LOGREC_MAP_LEN bytes		what is free, see below
  *   INTENT	flavor 4 | credential opaque<400> |
  *	whole length of the arguments 4 | arguments opaque<LOGREC_ARGS_MAX> |
  *	if these are fewer: BLAKE2b of the rest 32 |
@@ -55,10 +55,11 @@
  * and nobody runs a call from the log, the client brings its bytes again.
  *
  * What is free. A slot whose record is acknowledged is not written again for
- * that. Instead each record says what else is in use as it is written: every
- * record with a seq below `floor` is free, but for those listed. Numbers are
- * never used twice, so that stays true; after a cut the record with the
- * highest `write` tells the live from the stale.
+ * that. Instead each record brings a map of LOGREC_MAP_SLOTS slots as it is
+ * written: a bit for each that is in use then. With more slots the records
+ * take turns (slotmap.h). A value whose slot was free, by the map of a record
+ * with a higher `write`, is stale. What was freed after the last map came
+ * to the disk looks live after a cut: a reply that nobody asks for again.
  */
 #ifndef HANFS_AGENT_LOGREC_H
 #define HANFS_AGENT_LOGREC_H
@@ -80,7 +81,8 @@
 #define LOGREC_REST_LEN  32u
 #define LOGREC_PRE_MAX   1024u
 #define LOGREC_REPLY_MAX 1024u
-#define LOGREC_LIVE_MAX  32u
+#define LOGREC_MAP_SLOTS 1024u
+#define LOGREC_MAP_LEN   (LOGREC_MAP_SLOTS / 8)
 
 enum logrec_kind {
 	LOGREC_FREE,   /* as formatted, or given back */
@@ -121,10 +123,10 @@ enum logrec_error {
 /* "damaged (CRC)" and the like, for messages. */
 extern const char *const logrec_error_names[LOGREC_ERRORS];
 
-struct logrec_live {
-	uint64_t floor;
-	unsigned n;
-	uint64_t seq[LOGREC_LIVE_MAX]; /* below floor, and in use */
+/* Bit i % 8 of bits[i / 8], counted from the lowest: slot first + i. */
+struct logrec_map {
+	uint32_t first;
+	uint8_t bits[LOGREC_MAP_LEN];
 };
 
 /* One record. Bytes are borrowed, from the caller or the parsed buffer. */
@@ -140,7 +142,7 @@ struct logrec {
 	uint64_t kconn, incarnation;
 	struct call_id id;
 	enum call_class class;
-	struct logrec_live live;
+	struct logrec_map map;
 
 	/* INTENT */
 	uint32_t cred_flavor;
@@ -171,13 +173,17 @@ int logrec_set_args(struct logrec *r, const struct call_info *info);
 void logrec_rest(
     uint8_t out[LOGREC_REST_LEN], const uint8_t *target, uint32_t len);
 
-/* How many slots the record takes; 0: a member is past its bound. */
+/*
+ * How many slots the record takes; seq, write and map need not be set. 0: a
+ * member is past its bound.
+ */
 unsigned logrec_parts(const struct logrec *r);
 
 /*
- * Writes the values of its logrec_parts(r) slots to out, part 0 first, each
- * LOGSLOT_LEN bytes; slots[i] is where part i goes. Returns logrec_parts(r),
- * of which 0 says that nothing was written.
+ * Writes the values of the record's slots to out, part 0 first, each
+ * LOGSLOT_LEN bytes; slots[i] is where part i goes. Returns logrec_parts(r);
+ * 0: a member is past its bound, or seq or write is 0, and nothing was
+ * written.
  */
 unsigned logrec_encode(
     const struct logrec *r, const uint32_t *slots, uint8_t *out);
@@ -209,5 +215,9 @@ enum logrec_error logslot_parse(const uint8_t *value, size_t len,
  */
 enum logrec_error logrec_parse(const struct logslot *head, uint32_t volume,
     const uint8_t *bytes, size_t len, struct logrec *r);
+
+/* The map, from a head alone: borrowed, LOGREC_MAP_LEN bytes. NULL: it has
+ * none. */
+const uint8_t *logrec_map_of(const struct logslot *head, uint32_t *first);
 
 #endif

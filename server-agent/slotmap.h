@@ -29,7 +29,7 @@ struct slotmap;
 
 /* What one record holds. Read it, do not change it. */
 struct slotmap_rec {
-	struct slotmap_rec *prev, *next; /* by seq */
+	struct slotmap_rec *next; /* while it is free */
 	uint64_t seq;
 	unsigned nslots;
 	uint32_t slots[LOGREC_PARTS_MAX]; /* the head's first */
@@ -45,8 +45,8 @@ void slotmap_free(struct slotmap *m);
 
 /*
  * After a scan, before anything is reserved: the highest numbers seen, and
- * each of the scan's records, by seq. A quota does not hold here. NULL: a
- * slot is out of range or taken, or seq is not above the last one's.
+ * each of the scan's records. A quota does not hold here. NULL: a slot is
+ * out of range or taken, or seq is above the highest.
  */
 void slotmap_begin(struct slotmap *m, uint64_t seq, uint64_t write);
 struct slotmap_rec *slotmap_adopt(struct slotmap *m,
@@ -69,14 +69,18 @@ void slotmap_shrink(struct slotmap *m, struct slotmap_rec *r);
 
 /*
  * Gives all back: acknowledged or expired. Not while a write to any of its
- * slots is under way; and a record of more than one slot is shrunk first.
+ * slots is under way; a record of more than one slot is shrunk first. Where
+ * its intent is the last thing in its slot, which came to nothing, a free
+ * slot's value (logrec_encode_free()) is to be in its place before.
  */
 void slotmap_release(struct slotmap *m, struct slotmap_rec *r);
 
-/* For the record that is to be written next: its write number, and which
- * others are in use (logrec.h, "What is free"). */
+/*
+ * For the value that is to be encoded next, in this order: its write number,
+ * and the map that goes with that (logrec.h, "What is free").
+ */
 uint64_t slotmap_next_write(struct slotmap *m);
-void slotmap_live(const struct slotmap *m, struct logrec_live *live);
+void slotmap_map(const struct slotmap *m, struct logrec_map *map);
 
 unsigned slotmap_in_use(const struct slotmap *m);
 unsigned slotmap_held_by(

@@ -50,7 +50,7 @@ struct store_config {
 	unsigned syncs_max;  /* outstanding at once; 0: STORE_SYNCS_MAX */
 };
 enum {
-	STORE_WRITERS = 4,
+	STORE_WRITERS = 8,
 	STORE_WRITES_MAX = 4096,
 	STORE_SYNCS_MAX = 8192,
 };
@@ -126,7 +126,7 @@ int store_scan(struct store *s, void *tag);
  * the old one, since a cut can leave in a slot's attributes an entry that
  * nobody sees and that takes room. After the scan; no writes may be under
  * way. Needs CAP_LINUX_IMMUTABLE. On other file systems it does nothing,
- * with success. A slot for whose copy there is no space stays as it is.
+ * with success. When there is no space for a copy, the rest stays as it is.
  */
 int store_remake(struct store *s, void *tag);
 

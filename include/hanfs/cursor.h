@@ -63,6 +63,19 @@ be32_put(uint8_t *p, uint32_t v)
 	p[3] = (uint8_t)v;
 }
 
+static inline uint64_t
+be64_get(const uint8_t *p)
+{
+	return (uint64_t)be32_get(p) << 32 | be32_get(p + 4);
+}
+
+static inline void
+be64_put(uint8_t *p, uint64_t v)
+{
+	be32_put(p, (uint32_t)(v >> 32));
+	be32_put(p + 4, (uint32_t)v);
+}
+
 static inline bool
 cursor_u32(struct cursor *c, uint32_t *v)
 {
@@ -81,7 +94,7 @@ cursor_u64(struct cursor *c, uint64_t *v)
 
 	if (!cursor_take(c, 8, &p))
 		return false;
-	*v = (uint64_t)be32_get(p) << 32 | be32_get(p + 4);
+	*v = be64_get(p);
 	return true;
 }
 

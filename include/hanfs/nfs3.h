@@ -67,6 +67,7 @@ struct nfs3_args {
 	struct nfs3_bytes name;	 /* in fh */
 	struct nfs3_bytes fh2;	 /* RENAME: to directory; LINK: directory */
 	struct nfs3_bytes name2; /* in fh2 */
+	struct nfs3_bytes target; /* SYMLINK: the path in it */
 	uint64_t offset;	 /* READ, WRITE, COMMIT */
 	uint32_t count;		 /* READ, WRITE, COMMIT, READDIR* */
 	bool sets_size;		 /* SETATTR, CREATE with a size */

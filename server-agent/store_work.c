@@ -1,0 +1,310 @@
+/*
+ * The threads of the store. See store.h and store_int.h.
+ *
+ * One lock over the lists; nobody holds it while a disk works. Writers take
+ * from `ready`, the committer takes all of `syncs` at once, and what is done
+ * goes into `done`.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "hanfs/clock.h"
+#include "server-agent/store_int.h"
+
+enum { SCAN_STEP = 32 }; /* slots that a thread reads at a time */
+
+static const enum store_what what_of[] = {
+    [JOB_WRITE] = STORE_WRITTEN,
+    [JOB_SYNC] = STORE_SYNCED,
+    [JOB_SCAN] = STORE_SCANNED,
+    [JOB_REMAKE] = STORE_REMADE,
+    [JOB_STOP] = STORE_STOPPED,
+};
+
+/* --- jobs; the lock is held, unless said otherwise */
+
+void
+store_finish(struct store *s, struct job *j, int error)
+{
+	uint64_t us = clock_now_us() - j->begin_us;
+	uint64_t one = 1;
+
+	j->done.what = what_of[j->kind];
+	j->done.tag = j->tag;
+	j->done.error = error;
+	j->done.us = us;
+	if (j->kind == JOB_WRITE) {
+		store_count_one(&s->n.writes, us);
+		s->n.writes_now--;
+		s->n.write_errors += error != 0;
+	} else if (j->kind == JOB_SYNC) {
+		store_count_one(&s->n.syncs, us);
+		s->n.syncs_now--;
+	}
+	STAILQ_INSERT_TAIL(&s->done, j, next);
+	if (!s->signalled && !s->orphan)
+		s->signalled = write(s->event, &one, sizeof(one)) > 0;
+}
+
+void
+store_finish_all(struct store *s, struct job_list *list, int error)
+{
+	struct job *j;
+
+	while ((j = STAILQ_FIRST(list)) != NULL) {
+		STAILQ_REMOVE_HEAD(list, next);
+		store_finish(s, j, error);
+	}
+}
+
+/* --- writers */
+
+/* The next one that may run: its slot is not being written. */
+static struct job *
+take_ready(struct store *s)
+{
+	struct job *j = STAILQ_FIRST(&s->ready);
+
+	while (j != NULL) {
+		STAILQ_REMOVE_HEAD(&s->ready, next);
+		if (j->kind != JOB_WRITE || !s->busy[j->slots[0]])
+			return j;
+		STAILQ_INSERT_TAIL(&s->blocked, j, next);
+		j = STAILQ_FIRST(&s->ready);
+	}
+	return NULL;
+}
+
+/* The first one that waited for this slot goes before all others. */
+static void
+unblock(struct store *s, uint32_t slot)
+{
+	struct job *j;
+
+	s->busy[slot] = false;
+	STAILQ_FOREACH(j, &s->blocked, next) {
+		if (j->slots[0] != slot)
+			continue;
+		STAILQ_REMOVE(&s->blocked, j, job, next);
+		STAILQ_INSERT_HEAD(&s->ready, j, next);
+		pthread_cond_signal(&s->work);
+		return;
+	}
+}
+
+static void
+run_write(struct store *s, struct job *j)
+{
+	int error = s->error;
+
+	s->busy[j->slots[0]] = true;
+	pthread_mutex_unlock(&s->lock);
+	for (unsigned i = j->n; i-- > 0 && error == 0;)
+		error = slotdisk_write(
+		    &s->disk, j->slots[i], j->values + i * LOGSLOT_LEN);
+	pthread_mutex_lock(&s->lock);
+	unblock(s, j->slots[0]);
+	store_finish(s, j, error);
+}
+
+static void
+run_remake(struct store *s, struct job *j)
+{
+	int error;
+
+	pthread_mutex_unlock(&s->lock);
+	error = slotdisk_remake(&s->disk);
+	pthread_mutex_lock(&s->lock);
+	store_finish(s, j, error);
+}
+
+/* --- a scan: all writers read */
+
+static bool
+scan_range(struct store *s, unsigned from, unsigned to)
+{
+	uint8_t value[LOGSLOT_LEN + 1];
+	bool ok = true;
+
+	for (unsigned slot = from; slot < to && ok; slot++) {
+		size_t len;
+		int error = slotdisk_read(&s->disk, slot, value, &len);
+
+		pthread_mutex_lock(&s->lock);
+		ok = (error != 0 ? logscan_unread(s->scan.scan, slot, error)
+				 : logscan_add(
+				       s->scan.scan, slot, value, len)) == 0;
+		pthread_mutex_unlock(&s->lock);
+	}
+	return ok;
+}
+
+static void
+end_scan(struct store *s)
+{
+	struct job *j = s->scan.job;
+	struct logscan *scan = s->scan.scan;
+	int error = s->scan.error;
+
+	s->scan = (struct scan_job){0};
+	pthread_mutex_unlock(&s->lock);
+	if (error == 0 && logscan_finish(scan) == -1)
+		error = ENOMEM;
+	if (error != 0)
+		logscan_free(scan);
+	else
+		j->done.scan = scan;
+	pthread_mutex_lock(&s->lock);
+	store_finish(s, j, error);
+}
+
+static bool
+scan_wants(const struct store *s)
+{
+	return s->scan.job != NULL && s->scan.next < s->disk.slots &&
+	       s->scan.error == 0;
+}
+
+static void
+run_scan(struct store *s)
+{
+	unsigned from = s->scan.next, to = from + SCAN_STEP;
+	bool ok;
+
+	to = to < s->disk.slots ? to : s->disk.slots;
+	s->scan.next = to;
+	s->scan.readers++;
+	pthread_mutex_unlock(&s->lock);
+	ok = scan_range(s, from, to);
+	pthread_mutex_lock(&s->lock);
+	if (!ok)
+		s->scan.error = ENOMEM;
+	if (--s->scan.readers == 0 && !scan_wants(s))
+		end_scan(s);
+}
+
+/* --- the end */
+
+static void
+free_jobs(struct job_list *list)
+{
+	struct job *j;
+
+	while ((j = STAILQ_FIRST(list)) != NULL) {
+		STAILQ_REMOVE_HEAD(list, next);
+		logscan_free(j->done.scan);
+		free(j);
+	}
+}
+
+/* Nobody else knows of it any more. */
+void
+store_destroy(struct store *s)
+{
+	free_jobs(&s->ready);
+	free_jobs(&s->blocked);
+	free_jobs(&s->syncs);
+	free_jobs(&s->done);
+	free_jobs(&s->taken);
+	free(s->scan.job);
+	logscan_free(s->scan.scan);
+	slotdisk_close(&s->disk);
+	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->work);
+	pthread_cond_destroy(&s->commit);
+	free(s->busy);
+	free(s);
+}
+
+/* A thread ends; the last one leaves nothing open. Gives up the lock. */
+static void
+thread_end(struct store *s)
+{
+	struct job *last;
+
+	if (--s->threads > 0) {
+		pthread_mutex_unlock(&s->lock);
+		return;
+	}
+	if (s->orphan) {
+		pthread_mutex_unlock(&s->lock);
+		store_destroy(s);
+		return;
+	}
+	slotdisk_close(&s->disk);
+	/* store_stop() put it there, so that this needs no memory. */
+	last = STAILQ_FIRST(&s->ready);
+	STAILQ_REMOVE_HEAD(&s->ready, next);
+	store_finish(s, last, 0);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void *
+store_writer(void *arg)
+{
+	struct store *s = arg;
+	struct job *j;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->stopping) {
+		if (scan_wants(s))
+			run_scan(s);
+		else if ((j = take_ready(s)) == NULL)
+			pthread_cond_wait(&s->work, &s->lock);
+		else if (j->kind == JOB_WRITE)
+			run_write(s, j);
+		else
+			run_remake(s, j);
+	}
+	thread_end(s);
+	return NULL;
+}
+
+/* --- the committer */
+
+static void
+run_commit(struct store *s)
+{
+	struct job_list all = STAILQ_HEAD_INITIALIZER(all);
+	unsigned before = s->n.syncs_now, waiting = 0;
+	int error = s->error;
+	struct job *j;
+	uint64_t begin;
+
+	STAILQ_CONCAT(&all, &s->syncs);
+	STAILQ_FOREACH(j, &all, next)
+		waiting++;
+	assert(waiting <= before);
+	if (error == 0) {
+		pthread_mutex_unlock(&s->lock);
+		begin = clock_now_us();
+		error = slotdisk_commit(&s->disk);
+		begin = clock_now_us() - begin;
+		pthread_mutex_lock(&s->lock);
+		s->n.commits++;
+		store_count_one(&s->n.commit, begin);
+		if (waiting > s->n.syncs_most)
+			s->n.syncs_most = waiting;
+	}
+	if (error != 0 && s->error == 0)
+		s->error = error;
+	store_finish_all(s, &all, error);
+}
+
+void *
+store_committer(void *arg)
+{
+	struct store *s = arg;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->stopping) {
+		if (STAILQ_EMPTY(&s->syncs))
+			pthread_cond_wait(&s->commit, &s->lock);
+		else
+			run_commit(s);
+	}
+	thread_end(s);
+	return NULL;
+}

@@ -1,0 +1,424 @@
+/*
+ * The store's lists and threads, over a disk that the test holds: it says
+ * when a write, a read or a commit returns, and with what.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unit.h"
+#include "hanfs/clock.h"
+#include "server-agent/store_int.h"
+
+enum { SLOTS = 100, VOLUME = 1, DEADLINE_MS = 10000 };
+
+/* --- the disk */
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t change;
+	bool hold; /* writes wait */
+	bool hold_commit;
+	unsigned inside; /* threads in a write or a commit */
+	unsigned commits, nlog;
+	int write_error, commit_error;
+	bool closed;
+	uint8_t slots[SLOTS][LOGSLOT_LEN];
+	uint32_t log[100000]; /* slots in the order of their writes */
+} disk = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
+
+int
+slotdisk_open(struct slotdisk *d, const struct store_config *config,
+    char error[STORE_ERROR_LEN])
+{
+	(void)config;
+	(void)error;
+	d->slots = SLOTS;
+	return 0;
+}
+
+void
+slotdisk_close(struct slotdisk *d)
+{
+	(void)d;
+	disk.closed = true;
+}
+
+static void
+wait_while(const bool *hold)
+{
+	disk.inside++;
+	pthread_cond_broadcast(&disk.change);
+	while (*hold)
+		pthread_cond_wait(&disk.change, &disk.lock);
+	disk.inside--;
+}
+
+int
+slotdisk_write(struct slotdisk *d, uint32_t slot, const uint8_t *value)
+{
+	int error;
+
+	(void)d;
+	pthread_mutex_lock(&disk.lock);
+	wait_while(&disk.hold);
+	error = disk.write_error;
+	if (error == 0) {
+		memcpy(disk.slots[slot], value, LOGSLOT_LEN);
+		disk.log[disk.nlog++] = slot;
+	}
+	pthread_mutex_unlock(&disk.lock);
+	return error;
+}
+
+int
+slotdisk_read(struct slotdisk *d, uint32_t slot, uint8_t *value, size_t *len)
+{
+	(void)d;
+	*len = LOGSLOT_LEN;
+	if (slot == 13)
+		return EIO;
+	memcpy(value, disk.slots[slot], LOGSLOT_LEN);
+	return 0;
+}
+
+int
+slotdisk_commit(struct slotdisk *d)
+{
+	int error;
+
+	(void)d;
+	pthread_mutex_lock(&disk.lock);
+	wait_while(&disk.hold_commit);
+	disk.commits++;
+	error = disk.commit_error;
+	pthread_mutex_unlock(&disk.lock);
+	return error;
+}
+
+int
+slotdisk_remake(struct slotdisk *d)
+{
+	(void)d;
+	return ENOTSUP;
+}
+
+static void
+set(bool *what, bool to)
+{
+	pthread_mutex_lock(&disk.lock);
+	*what = to;
+	pthread_cond_broadcast(&disk.change);
+	pthread_mutex_unlock(&disk.lock);
+}
+
+/* Until so many threads are in the disk. */
+static void
+wait_inside(unsigned n)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += DEADLINE_MS / 1000;
+	pthread_mutex_lock(&disk.lock);
+	while (disk.inside != n)
+		assert_int_equal(
+		    pthread_cond_timedwait(&disk.change, &disk.lock, &end), 0);
+	pthread_mutex_unlock(&disk.lock);
+}
+
+/* --- the store */
+
+static struct store *
+open_store(unsigned writers)
+{
+	struct store_config c = {
+	    .volume = VOLUME, .writers = writers, .writes_max = 1000};
+	char error[STORE_ERROR_LEN];
+	struct store *s;
+
+	disk.hold = disk.hold_commit = disk.closed = false;
+	disk.commits = disk.nlog = 0;
+	disk.write_error = disk.commit_error = 0;
+	for (uint32_t i = 0; i < SLOTS; i++)
+		logrec_encode_free(VOLUME, i, 0, 0, disk.slots[i]);
+	s = store_open(&c, error);
+	assert_non_null(s);
+	return s;
+}
+
+static struct store_done
+next(struct store *s)
+{
+	struct pollfd p = {.fd = store_fd(s), .events = POLLIN};
+	struct store_done d;
+
+	while (!store_next(s, &d))
+		assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
+	return d;
+}
+
+static void
+close_store(struct store *s)
+{
+	store_stop(s);
+	assert_int_equal(next(s).what, STORE_STOPPED);
+	assert_true(disk.closed);
+	store_free(s);
+}
+
+static int
+write_one(struct store *s, uint32_t slot, uint8_t fill, void *tag)
+{
+	uint8_t value[LOGSLOT_LEN];
+
+	memset(value, fill, sizeof(value));
+	return store_write(s, &slot, 1, value, tag);
+}
+
+static void
+order_in_a_slot(void **state)
+{
+	enum { WRITES = 20000, KEYS = 7 };
+	struct store *s = open_store(8);
+	unsigned given = 0, done = 0;
+	uintptr_t last[KEYS] = {0};
+
+	(void)state;
+	srand(1);
+	while (done < WRITES) {
+		struct store_done d;
+		uint32_t slot = (uint32_t)rand() % KEYS;
+
+		while (given < WRITES &&
+		       write_one(s, slot, (uint8_t)given,
+			   (void *)(uintptr_t)(given * 8u + slot + 8)) == 0) {
+			given++;
+			slot = (uint32_t)rand() % KEYS;
+		}
+		d = next(s);
+		assert_int_equal(d.what, STORE_WRITTEN);
+		assert_int_equal(d.error, 0);
+		slot = (uint32_t)((uintptr_t)d.tag % 8);
+		assert_true((uintptr_t)d.tag > last[slot]);
+		last[slot] = (uintptr_t)d.tag;
+		done++;
+	}
+	for (unsigned i = 0; i < KEYS; i++)
+		assert_int_equal(
+		    disk.slots[i][0], (uint8_t)((last[i] - 8) / 8));
+	close_store(s);
+}
+
+/* The head comes last; and not at all when another part failed. */
+static void
+parts_in_order(void **state)
+{
+	struct store *s = open_store(4);
+	uint32_t slots[3] = {4, 9, 2};
+	uint8_t values[3 * LOGSLOT_LEN] = {0};
+
+	(void)state;
+	assert_int_equal(store_write(s, slots, 3, values, NULL), 0);
+	assert_int_equal(next(s).error, 0);
+	assert_int_equal(disk.nlog, 3);
+	assert_int_equal(disk.log[0], 2);
+	assert_int_equal(disk.log[1], 9);
+	assert_int_equal(disk.log[2], 4);
+	disk.write_error = ENOSPC;
+	assert_int_equal(store_write(s, slots, 3, values, NULL), 0);
+	assert_int_equal(next(s).error, ENOSPC);
+	assert_int_equal(disk.nlog, 3);
+	assert_int_equal(store_error(s), 0); /* a write's is its own */
+	close_store(s);
+}
+
+/* All that wait when a commit begins share it; those after it do not. */
+static void
+group_commit(void **state)
+{
+	struct store *s = open_store(2);
+	struct store_counts n;
+
+	(void)state;
+	disk.hold_commit = true;
+	assert_int_equal(store_sync(s, (void *)1), 0);
+	wait_inside(1);
+	for (uintptr_t i = 2; i <= 50; i++)
+		assert_int_equal(store_sync(s, (void *)i), 0);
+	set(&disk.hold_commit, false);
+	for (uintptr_t i = 1; i <= 50; i++) {
+		struct store_done d = next(s);
+
+		assert_int_equal(d.what, STORE_SYNCED);
+		assert_int_equal(d.error, 0);
+		assert_ptr_equal(d.tag, (void *)i);
+	}
+	assert_int_equal(disk.commits, 2);
+	store_count(s, &n);
+	assert_int_equal(n.commits, 2);
+	assert_int_equal(n.syncs.n, 50);
+	assert_int_equal(n.syncs_most, 49);
+	assert_int_equal(n.syncs_now, 0);
+	close_store(s);
+}
+
+static void
+failed_sync_is_for_ever(void **state)
+{
+	struct store *s = open_store(2);
+
+	(void)state;
+	disk.hold_commit = true;
+	disk.commit_error = EIO;
+	assert_int_equal(store_sync(s, NULL), 0);
+	wait_inside(1);
+	assert_int_equal(store_sync(s, NULL), 0); /* waits for the next one */
+	set(&disk.hold_commit, false);
+	assert_int_equal(next(s).error, EIO);
+	disk.commit_error = 0; /* as Linux: the second fsync succeeds */
+	assert_int_equal(next(s).error, EIO);
+	assert_int_equal(disk.commits, 1);
+	assert_int_equal(store_error(s), EIO);
+	assert_int_equal(store_sync(s, NULL), -1);
+	assert_int_equal(errno, EIO);
+	assert_int_equal(write_one(s, 1, 1, NULL), -1);
+	close_store(s);
+}
+
+static void
+bounded(void **state)
+{
+	struct store *s = open_store(1);
+	unsigned n = 0;
+
+	(void)state;
+	disk.hold = true;
+	while (write_one(s, n % SLOTS, 1, NULL) == 0)
+		n++;
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(n, 1000);
+	set(&disk.hold, false);
+	while (n-- > 0)
+		assert_int_equal(next(s).error, 0);
+	assert_int_equal(write_one(s, 1, 1, NULL), 0);
+	assert_int_equal(next(s).error, 0);
+	close_store(s);
+}
+
+static void
+scans(void **state)
+{
+	struct store *s = open_store(4);
+	struct logscan_counts n;
+	struct store_done d;
+
+	(void)state;
+	assert_int_equal(store_scan(s, (void *)7), 0);
+	assert_int_equal(store_scan(s, (void *)8), -1);
+	assert_int_equal(errno, EBUSY);
+	d = next(s);
+	assert_int_equal(d.what, STORE_SCANNED);
+	assert_int_equal(d.error, 0);
+	assert_ptr_equal(d.tag, (void *)7);
+	logscan_count(d.scan, &n);
+	assert_int_equal(n.free, SLOTS - 1);
+	assert_int_equal(n.bad, 1);
+	assert_int_equal(logscan_bad(d.scan, 0)->slot, 13);
+	assert_int_equal(logscan_bad(d.scan, 0)->err, EIO);
+	logscan_free(d.scan);
+	assert_int_equal(store_remake(s, NULL), 0);
+	d = next(s);
+	assert_int_equal(d.what, STORE_REMADE);
+	assert_int_equal(d.error, ENOTSUP);
+	close_store(s);
+}
+
+/* What runs ends; what waits is cancelled; then comes the last word. */
+static void
+stop_with_work(void **state)
+{
+	struct store *s = open_store(2);
+	unsigned cancelled = 0, done = 0;
+	struct store_done d;
+
+	(void)state;
+	disk.hold = true;
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(write_one(s, i, 1, NULL), 0);
+	wait_inside(2);
+	store_stop(s);
+	store_stop(s);
+	assert_int_equal(write_one(s, 1, 1, NULL), -1);
+	assert_int_equal(errno, ECANCELED);
+	set(&disk.hold, false);
+	while ((d = next(s)).what != STORE_STOPPED) {
+		assert_int_equal(d.what, STORE_WRITTEN);
+		if (d.error == ECANCELED)
+			cancelled++;
+		else
+			done++;
+	}
+	assert_int_equal(cancelled, 18);
+	assert_int_equal(done, 2);
+	store_free(s);
+}
+
+/* Freed while the disk hangs: nothing waits; the last thread cleans up. */
+static void
+free_while_it_hangs(void **state)
+{
+	struct store *s = open_store(2);
+	uint64_t end = clock_now_ms() + DEADLINE_MS;
+
+	(void)state;
+	disk.hold = disk.hold_commit = true;
+	assert_int_equal(write_one(s, 1, 1, NULL), 0);
+	assert_int_equal(write_one(s, 1, 2, NULL), 0);
+	assert_int_equal(store_sync(s, NULL), 0);
+	wait_inside(2);
+	store_free(s);
+	assert_false(disk.closed);
+	set(&disk.hold, false);
+	set(&disk.hold_commit, false);
+	while (!__atomic_load_n(&disk.closed, __ATOMIC_SEQ_CST))
+		assert_true(clock_now_ms() < end);
+}
+
+static void
+latencies(void **state)
+{
+	struct store_latency l = {0};
+
+	(void)state;
+	assert_int_equal(store_latency_at(&l, 990), 0);
+	for (unsigned i = 0; i < 990; i++)
+		store_count_one(&l, 100);
+	for (unsigned i = 0; i < 10; i++)
+		store_count_one(&l, 5000);
+	store_count_one(&l, UINT64_MAX / 2);
+	assert_int_equal(store_latency_at(&l, 500), 128);
+	assert_int_equal(store_latency_at(&l, 995), 8192);
+	assert_int_equal(store_latency_at(&l, 1000), UINT64_MAX / 2);
+	assert_int_equal(l.n, 1001);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(order_in_a_slot),
+	    cmocka_unit_test(parts_in_order),
+	    cmocka_unit_test(group_commit),
+	    cmocka_unit_test(failed_sync_is_for_ever),
+	    cmocka_unit_test(bounded),
+	    cmocka_unit_test(scans),
+	    cmocka_unit_test(stop_with_work),
+	    cmocka_unit_test(free_while_it_hangs),
+	    cmocka_unit_test(latencies),
+	};
+
+	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}
