@@ -23,6 +23,7 @@
 
 #include "hanfs/nfs3.h"
 #include "server-agent/keys.h"
+#include "server-agent/prestate.h"
 
 #define CALL_KEYS_SECRET 16u
 
@@ -33,5 +34,39 @@
  */
 void call_keys(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
     uint32_t volume, uint32_t proc, const struct nfs3_args *args);
+
+/*
+ * Volumes with a log take keys in two steps, since what a name stands for is
+ * known only from the pre-state:
+ *
+ *	log_keys_first(&set, ...)		from the arguments alone
+ *	keys_take(req, &set) ... the pre-state is read under these keys
+ *	log_keys_all(&all, ..., &before)	the same and what was found
+ *	keys_more(req, &all)			true: the call may run
+ *	false, somebody is in the way: keys_release(req), keys_take(req, &all);
+ *	once these are held the pre-state is read again, log_keys_all() and
+ *	keys_more() asked again: what the names stand for can have changed
+ *	while nothing was held.
+ *	It ends: only calls that ran in between can have changed it.
+ *
+ * Waiting for more keys while some are held is what a request never does: it
+ * could wait for one that waits for it (keys.h).
+ *
+ * First: as call_keys(), but CREATE does not touch `all`, and RENAME shares
+ * its parents. Then, by pre-state, exclusively:
+ *	REMOVE, RMDIR	the object that the name stands for
+ *	RENAME		source and overwritten target; if either is a
+ *			directory, both parents
+ *	CREATE		unchecked, of a file that is there: that file; and its
+ *			data if a size is given
+ * (LINK's and SETATTR's objects are in the arguments.) A removed or moved
+ * directory's key is the one that calls inside it share: none of them is
+ * under way then.
+ */
+void log_keys_first(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
+    uint32_t volume, uint32_t proc, const struct nfs3_args *args);
+void log_keys_all(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
+    uint32_t volume, const struct prestate_call *call,
+    const struct prestate *before);
 
 #endif

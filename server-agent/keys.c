@@ -130,26 +130,94 @@ lock_grant(struct key_lock *l, struct key_req ***ready)
 	}
 }
 
+static void
+slot_add(struct keys *k, struct key_req *req, struct key_slot *s,
+    const struct key_want *want)
+{
+	struct key_lock *l = lock_get(k, want->key);
+
+	*s = (struct key_slot){
+	    .lock = l, .req = req, .prev = l->tail, .mode = want->mode};
+	*(l->tail != NULL ? &l->tail->next : &l->head) = s;
+	l->tail = s;
+	if (l->waiting == NULL)
+		l->waiting = s;
+	req->missing++;
+	lock_grant(l, NULL);
+}
+
 bool
 keys_take(struct keys *k, struct key_req *req, const struct key_set *set)
 {
 	req->next = NULL;
-	req->n = req->missing = set->n;
-	for (unsigned i = 0; i < set->n; i++) {
-		struct key_slot *s = &req->slot[i];
-		struct key_lock *l = lock_get(k, set->want[i].key);
-
-		*s = (struct key_slot){.lock = l,
-		    .req = req,
-		    .prev = l->tail,
-		    .mode = set->want[i].mode};
-		*(l->tail != NULL ? &l->tail->next : &l->head) = s;
-		l->tail = s;
-		if (l->waiting == NULL)
-			l->waiting = s;
-		lock_grant(l, NULL);
-	}
+	req->n = set->n;
+	req->missing = 0;
+	for (unsigned i = 0; i < set->n; i++)
+		slot_add(k, req, &req->slot[i], &set->want[i]);
 	return req->missing == 0;
+}
+
+static struct key_lock *
+lock_find(struct keys *k, uint64_t key)
+{
+	struct key_lock *l = k->bucket[key & k->mask];
+
+	while (l != NULL && l->key != key)
+		l = l->chain;
+	return l;
+}
+
+static struct key_slot *
+req_slot(struct key_req *req, uint64_t key)
+{
+	for (unsigned i = 0; i < req->n; i++)
+		if (req->slot[i].lock->key == key)
+			return &req->slot[i];
+	return NULL;
+}
+
+/* Could req hold this key in this mode, too, now and before all others? */
+static bool
+is_free_for(struct keys *k, struct key_req *req, const struct key_want *w)
+{
+	const struct key_slot *s = req_slot(req, w->key);
+	const struct key_lock *l = lock_find(k, w->key);
+
+	if (s != NULL && (s->mode == w->mode || s->mode == KEY_EXCLUSIVE))
+		return true;
+	if (l == NULL)
+		return true;
+	if (l->waiting != NULL)
+		return false;
+	if (s != NULL)
+		return l->holders == 1;
+	return l->mode == w->mode && w->mode != KEY_EXCLUSIVE;
+}
+
+bool
+keys_more(struct keys *k, struct key_req *req, const struct key_set *set)
+{
+	unsigned n = req->n;
+
+	assert(req->missing == 0);
+	for (unsigned i = 0; i < set->n; i++) {
+		if (!is_free_for(k, req, &set->want[i]))
+			return false;
+		n += req_slot(req, set->want[i].key) == NULL;
+	}
+	if (n > KEYS_MAX)
+		return false; /* with what it holds from an earlier look */
+	for (unsigned i = 0; i < set->n; i++) {
+		const struct key_want *w = &set->want[i];
+		struct key_slot *s = req_slot(req, w->key);
+
+		if (s == NULL)
+			slot_add(k, req, &req->slot[req->n++], w);
+		else if (s->mode != w->mode && s->mode != KEY_EXCLUSIVE)
+			s->mode = s->lock->mode = KEY_EXCLUSIVE;
+	}
+	assert(req->missing == 0);
+	return true;
 }
 
 static void

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KEYS_MAX 4u
+#define KEYS_MAX 6u /* RENAME: two names, two parents, two inodes */
 
 /* Any number may hold a key together if all hold it in one mode that is not
  * exclusive. KEY_OTHERS is a second kind of sharing: its holders get along
@@ -71,6 +71,14 @@ void key_set_add(struct key_set *set, uint64_t key, enum key_mode mode);
 
 /* Takes req's place. True: it holds all its keys and may run. */
 bool keys_take(
+    struct keys *keys, struct key_req *req, const struct key_set *set);
+
+/*
+ * Makes req, which holds all its keys, hold all of `set`, too (a stricter
+ * mode of a key that it shares included), if that needs no waiting and
+ * overtakes nobody. False: nothing has changed.
+ */
+bool keys_more(
     struct keys *keys, struct key_req *req, const struct key_set *set);
 
 /*

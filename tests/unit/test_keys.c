@@ -87,13 +87,55 @@ release_one(struct keys *k, struct model *m, struct key_req **free)
 	*free = gone;
 }
 
+/* What of b is not in a, or in a stricter mode. */
+static void
+set_minus(struct key_set *out, const struct key_set *b, const struct key_set *a)
+{
+	bool known;
+
+	out->n = 0;
+	for (unsigned i = 0; i < b->n; i++) {
+		known = false;
+		for (unsigned k = 0; k < a->n; k++)
+			known =
+			    known || (a->want[k].key == b->want[i].key &&
+					 a->want[k].mode == b->want[i].mode);
+		if (!known)
+			out->want[out->n++] = b->want[i];
+	}
+}
+
+/* One that runs asks for more, and gets it when it is in nobody's way with
+ * that, be it one that runs or one that waits. */
+static void
+more_for_one(struct keys *k, struct model *m, unsigned *got, unsigned *refused)
+{
+	unsigned at = (unsigned)rand() % m->n;
+	struct key_set more, both, extra;
+	bool may = true;
+
+	random_set(&more);
+	both = m->set[at];
+	if (m->req[at]->missing > 0 || both.n + more.n > KEYS_MAX)
+		return;
+	for (unsigned i = 0; i < more.n; i++)
+		key_set_add(&both, more.want[i].key, more.want[i].mode);
+	set_minus(&extra, &both, &m->set[at]);
+	for (unsigned i = 0; i < m->n; i++)
+		may = may && (i == at || !in_the_way(&m->set[i], &extra));
+	assert_int_equal(keys_more(k, m->req[at], &more), may);
+	*(may ? got : refused) += 1;
+	if (may)
+		m->set[at] = both;
+}
+
 static void
 random_schedules(void **state)
 {
 	struct keys *k = keys_new(REQS);
 	struct key_req mem[REQS], *free = NULL;
 	struct model m = {.n = 0};
-	unsigned waited = 0;
+	unsigned waited = 0, got = 0, refused = 0;
 
 	(void)state;
 	srand(1);
@@ -110,7 +152,9 @@ random_schedules(void **state)
 			m.req[m.n] = r;
 			m.n++;
 			waited += !keys_take(k, r, &m.set[m.n - 1]);
-		} else
+		} else if (m.n > 0 && rand() % 3 == 0)
+			more_for_one(k, &m, &got, &refused);
+		else
 			release_one(k, &m, &free);
 		check_all(&m);
 	}
@@ -118,6 +162,30 @@ random_schedules(void **state)
 		release_one(k, &m, &free);
 	assert_int_equal(keys_in_use(k), 0);
 	assert_true(waited > STEPS / 10);
+	assert_true(got > STEPS / 200 && refused > STEPS / 200);
+	keys_free(k);
+}
+
+/* What an earlier look asked for stays; with too much of that there is no
+ * room, and the request takes all anew. */
+static void
+more_than_fits(void **state)
+{
+	struct keys *k = keys_new(1);
+	struct key_req req;
+	struct key_set first = {0}, more = {0};
+
+	(void)state;
+	for (uint64_t i = 0; i < KEYS_MAX; i++)
+		key_set_add(&first, i, KEY_SHARED);
+	assert_true(keys_take(k, &req, &first));
+	key_set_add(&more, 0, KEY_EXCLUSIVE);
+	assert_true(keys_more(k, &req, &more));
+	key_set_add(&more, KEYS_MAX, KEY_EXCLUSIVE);
+	assert_false(keys_more(k, &req, &more));
+	assert_int_equal(keys_in_use(k), KEYS_MAX);
+	assert_null(keys_release(k, &req));
+	assert_int_equal(keys_in_use(k), 0);
 	keys_free(k);
 }
 
@@ -283,6 +351,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(random_schedules),
+	    cmocka_unit_test(more_than_fits),
 	    cmocka_unit_test(stricter_mode_stays),
 	    cmocka_unit_test(calls_in_the_way),
 	};
