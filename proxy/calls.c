@@ -119,8 +119,8 @@ px_call(struct px *px, struct kconn *k, const struct call_info *info,
 	if (c == NULL)
 		return PX_FULL;
 	c->class = info->class;
-	c->cost = info->reply_max < UINT32_MAX - rec->len
-	    ? info->reply_max + rec->len
+	c->cost = info->reply_max < UINT32_MAX - rec_total(rec)
+	    ? info->reply_max + rec_total(rec)
 	    : UINT32_MAX;
 	c->order = px->orders++;
 	c->born_ms = now_ms;

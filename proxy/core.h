@@ -343,7 +343,7 @@ void px_each_call(struct px *px, struct kconn *k,
  * reports as lost what it cannot carry over.
  * -1 and NULL set errno: EINVAL the bytes are no state of this version and
  * configuration, ENOSPC pool or limits are too small, ENOTSUP a call's bytes
- * are in a pipe, ENOMEM.
+ * are in a pipe or not all there, ENOMEM.
  */
 int px_save(struct px *px, uint8_t **out, size_t *len);
 struct px *px_load(const struct px_config *cfg, struct rec_pool *pool,

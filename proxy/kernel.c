@@ -112,6 +112,63 @@ take_call(struct kernel_conn *kc, struct rec *r)
 	return true;
 }
 
+/*
+ * A long call may leave while it is still coming in: the agent acts on whole
+ * records alone. Whatever is odd about it is seen to when it is whole.
+ */
+static enum kernel_begun
+begin_call(struct kernel_conn *kc, struct rec *r)
+{
+	struct proxy *p = kc->w.p;
+	enum rpc_answer what;
+	uint32_t low, high;
+	struct call_info info;
+
+	if (call_look(p->who.client, rec_head(r), r->head_len, rec_total(r),
+		&info, &what, &low, &high) != CALL_FORWARD)
+		return BEGUN_LATER;
+	/* One reference is the core's, the reader has its own. */
+	switch (px_call(p->px, kc->k, &info, rec_ref(r), proxy_now(p))) {
+	case PX_TOOK:
+		return BEGUN_TAKEN;
+	case PX_DUPLICATE:
+		rec_unref(r);
+		return BEGUN_IGNORED;
+	case PX_CLASH:
+	case PX_FULL:
+		break;
+	}
+	rec_unref(r);
+	return BEGUN_LATER;
+}
+
+/* The socket has no more now. */
+static void
+look_at_begun(struct kernel_conn *kc)
+{
+	struct rec *r = rec_reader_begun(&kc->w.in);
+
+	if (r != NULL && kc->begun == BEGUN_NOT)
+		kc->begun = begin_call(kc, r);
+	if (kc->begun == BEGUN_TAKEN)
+		upstream_more(kc->w.p, kc->k);
+}
+
+/* A whole call. False when it cannot be taken now. */
+static bool
+end_call(struct kernel_conn *kc, struct rec *r)
+{
+	enum kernel_begun begun = kc->begun;
+
+	kc->begun = BEGUN_NOT;
+	if (begun == BEGUN_NOT || begun == BEGUN_LATER)
+		return take_call(kc, r);
+	rec_unref(r);
+	if (begun == BEGUN_TAKEN)
+		upstream_more(kc->w.p, kc->k);
+	return true;
+}
+
 static const char *
 why_ended(enum rec_result res)
 {
@@ -141,9 +198,11 @@ read_calls(struct kernel_conn *kc)
 	for (int i = 0; i < READ_BUDGET && !kc->dead; i++) {
 		enum rec_result res = rec_reader_run(&kc->w.in, kc->w.fd, &r);
 
-		if (res == REC_AGAIN)
+		if (res == REC_AGAIN) {
+			look_at_begun(kc);
 			return;
-		if (res == REC_WAIT || (res == REC_DONE && !take_call(kc, r))) {
+		}
+		if (res == REC_WAIT || (res == REC_DONE && !end_call(kc, r))) {
 			wire_pause(&kc->w);
 			return;
 		}

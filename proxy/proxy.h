@@ -54,6 +54,8 @@ void wire_open(struct wire *w, struct proxy *p, int fd,
 void wire_close(struct wire *w, bool reset);
 /* Queues a record and puts the wire on the list of proxy_settle(). */
 void wire_put(struct wire *w, struct rec *r);
+/* There is more of what is queued: a record that is being read. */
+void wire_more(struct wire *w);
 void wire_pause(struct wire *w);
 void wire_resume(struct wire *w);
 /* 0, 1 when the socket is full, -1 with errno. */
@@ -66,6 +68,14 @@ struct taken {
 };
 #define TAKEN_MAX 16384u
 
+/* What became of a call whose first bytes are here, and not all of it. */
+enum kernel_begun {
+	BEGUN_NOT,     /* it was not looked at yet */
+	BEGUN_TAKEN,   /* the core has it; it may be on its way */
+	BEGUN_IGNORED, /* a duplicate */
+	BEGUN_LATER,   /* to be looked at when it is whole */
+};
+
 struct kernel_conn {
 	struct wire w; /* first */
 	struct kernel_conn *next;
@@ -73,6 +83,7 @@ struct kernel_conn {
 	uint64_t id;
 	uint32_t volume;
 	struct rec *stalled; /* a call that found the core full */
+	enum kernel_begun begun; /* the one being read */
 	bool choked;	/* too much queued to the kernel */
 	bool dead;	/* to be closed by proxy_settle() */
 	uint32_t taken_at, taken_n;
@@ -185,6 +196,8 @@ int path_socket(struct proxy *p, uint32_t path);
 void upstream_connect(struct proxy *p, uint32_t path, struct uconn *u);
 void upstream_abort(struct proxy *p, struct upstream *up);
 void upstream_send(struct proxy *p, const struct px_action *a);
+/* There is more of a call of k that was sent in part. */
+void upstream_more(const struct proxy *p, const struct kconn *k);
 void upstream_probe(struct proxy *p, uint32_t path);
 void upstream_subscribe(struct proxy *p, uint32_t path);
 void upstream_fence(struct proxy *p, const struct px_action *a);

@@ -144,9 +144,11 @@ io_rec(struct state_io *io, const struct rec *from, struct rec_pool *pool)
 	struct rec *r;
 
 	if (from != NULL) {
+		/* It went into a pipe, or the rest of it is yet to come. */
 		if (grow(io, len) &&
-		    rec_copy_out(from, 0, io->out + io->len, len) != len)
-			fail(io, ENOTSUP); /* it went into a pipe */
+		    (rec_copy_out(from, 0, io->out + io->len, len) != len ||
+			rec_total(from) != len))
+			fail(io, ENOTSUP);
 		io->len += io->bad ? 0 : len;
 		return NULL;
 	}

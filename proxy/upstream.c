@@ -366,6 +366,17 @@ upstream_send(struct proxy *p, const struct px_action *a)
 	wire_put(&up->w, c->rec);
 }
 
+void
+upstream_more(const struct proxy *p, const struct kconn *k)
+{
+	for (uint32_t n = 0; n < p->pxcfg.nnetworks; n++) {
+		struct upstream *up = k->u[n].user;
+
+		if (up != NULL && !up->closed)
+			wire_more(&up->w);
+	}
+}
+
 /* Queues a call of our own on the control connection of a path. */
 static bool
 ask(struct proxy *p, uint32_t path, struct agent_call *c)

@@ -47,7 +47,13 @@ void
 wire_put(struct wire *w, struct rec *r)
 {
 	rec_writer_put(&w->out, r);
-	if (w->dirty || w->wants_write)
+	wire_more(w);
+}
+
+void
+wire_more(struct wire *w)
+{
+	if (w->dirty || w->wants_write || w->out.first == NULL)
 		return;
 	w->dirty = true;
 	w->next_dirty = w->p->dirty;

@@ -289,6 +289,29 @@ rich(struct px_config *cfg, uint8_t **buf, size_t *len)
 	assert_true(one.px->nkconns > 2);
 }
 
+/* A call of which the kernel still writes cannot be carried over. */
+static void
+half_a_call_is_no_state(void **state)
+{
+	struct px_config cfg = small_config();
+	struct kconn *k = pxbed_start(&one, &cfg);
+	struct call *c;
+	uint8_t *buf;
+	size_t len;
+
+	(void)state;
+	pxbed_call(&one, k, 1, NFS3_WRITE);
+	pxbed_take(&one);
+	c = k->held.first != NULL ? k->held.first : k->u[A].calls.first;
+	c->rec->total = c->rec->len + 1;
+	assert_int_equal(px_save(one.px, &buf, &len), -1);
+	assert_int_equal(errno, ENOTSUP);
+	c->rec->total = c->rec->len;
+	save(&one, &buf, &len);
+	free(buf);
+	pxbed_down(&one);
+}
+
 static void
 cut_short_is_refused(void **state)
 {
@@ -398,6 +421,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(goes_on_as_if_nothing_had_been),
+	    cmocka_unit_test(half_a_call_is_no_state),
 	    cmocka_unit_test(cut_short_is_refused),
 	    cmocka_unit_test(flips_do_no_harm),
 	    cmocka_unit_test(other_configurations_are_refused),
