@@ -50,10 +50,31 @@ make(struct proxy *p, uint32_t xid, uint32_t proc, xdrproc_t xdr, void *args)
 	return r;
 }
 
+struct sent {
+	hanfs_hello_args *args;
+	u_int xids[HANFS_XIDS_MAX];
+};
+
+/* What it may have seen before, or its predecessor: an agent whose entry for
+ * such a call has expired must not run it again. */
+static void
+add_sent(struct call *c, void *arg)
+{
+	struct sent *s = arg;
+
+	if (c->class != CALL_LOGGED || c->sends == 0)
+		return;
+	if (s->args->sent.sent_len < HANFS_XIDS_MAX)
+		s->xids[s->args->sent.sent_len++] = c->id.xid;
+	else
+		s->args->resend = TRUE;
+}
+
 struct rec *
 agent_hello(struct proxy *p, const struct upstream *up, uint32_t xid)
 {
 	hanfs_hello_args a = {0};
+	struct sent sent = {.args = &a};
 
 	a.version_min = a.version_max = HANFS_AGENT_V1;
 	a.cluster = name(p->cfg->cluster);
@@ -65,6 +86,8 @@ agent_hello(struct proxy *p, const struct upstream *up, uint32_t xid)
 		    name(p->pxcfg.volume[up->u->kconn->volume].name);
 		a.kconn = up->u->kconn->id;
 		a.generation = up->u->generation;
+		a.sent.sent_val = sent.xids;
+		px_each_call(p->px, up->u->kconn, add_sent, &sent);
 	}
 	return make(p, xid, AGENT_HELLO, (xdrproc_t)xdr_hanfs_hello_args, &a);
 }
@@ -192,4 +215,10 @@ agent_status_name(uint32_t status)
 	if (status >= sizeof(names) / sizeof(names[0]))
 		return "malformed or unknown answer";
 	return names[status];
+}
+
+bool
+agent_is_not_owner(uint32_t status)
+{
+	return status == HANFS_NOT_OWNER;
 }

@@ -70,7 +70,8 @@ px_conns_maintain(struct px *px, struct kconn *k, uint64_t now_ms)
 			px_pump(px, k, now_ms);
 		}
 		if (u->state != UCONN_NONE || k->retired || !p->exists ||
-		    p->state != PATH_UP || now_ms < u->retry_at_ms)
+		    p->state != PATH_UP || now_ms < u->retry_at_ms ||
+		    px_owner_away(px, k->volume, now_ms))
 			continue;
 		u->generation = ++px->generations;
 		u->state = UCONN_CONNECTING;
@@ -409,7 +410,8 @@ px_fence_retired(struct px *px, struct kconn *k, uint64_t now_ms)
 	uint32_t path = control_path(px, k->volume);
 	struct px_action *a;
 
-	if (k->fencing || path == PX_NONE)
+	/* Only the owner's word counts. */
+	if (k->fencing || path == PX_NONE || px->volume[k->volume].guessed)
 		return;
 	k->fencing = true;
 	k->fence_path = path;
@@ -432,7 +434,8 @@ px_fence_done(struct px *px, uint32_t path, uint32_t volume,
 	struct uconn *u;
 
 	if (k == NULL || k->volume != volume ||
-	    px_path_server(px, path) != px->volume[volume].owner)
+	    px_path_server(px, path) != px->volume[volume].owner ||
+	    px->volume[volume].guessed)
 		return;
 	px->count.fences_confirmed++;
 	if (network == PX_NONE) {

@@ -75,6 +75,7 @@ px_new(const struct px_config *cfg, uint64_t now_ms)
 	for (uint32_t v = 0; v < cfg->nvolumes; v++) {
 		assert(cfg->volume[v].ncandidates > 0);
 		px->volume[v].owner = cfg->volume[v].candidate[0];
+		px->volume[v].told_owner = px->volume[v].owner;
 		px->volume[v].best = px->volume[v].last_best = PX_NONE;
 		for (uint32_t n = 0; n < cfg->nnetworks; n++)
 			px->volume[v].order[n] = n;

@@ -172,6 +172,12 @@ struct px_volume {
 	uint32_t order[PX_NETWORKS]; /* best first */
 	uint32_t nequal;	  /* of these, as good as the first */
 	uint32_t retired;	  /* kconns whose fence is not confirmed */
+	uint32_t told_owner;	  /* the last that was told, not guessed */
+	bool guessed;		  /* owner is, for want of heartbeats */
+	bool away;		  /* the owner said that it does not serve */
+	uint64_t told_ms;	  /* when a heartbeat last named the volume as
+				   * the owner's */
+	uint64_t guess_ms;	  /* when an owner was last guessed */
 };
 
 enum px_action_type {
@@ -314,6 +320,19 @@ void px_retransmits(struct px *px, uint32_t path, uint32_t retrans,
 /* A heartbeat, or an agent, says who serves a volume. */
 void px_owner(struct px *px, uint32_t volume, uint32_t server,
     uint64_t epoch, uint64_t now_ms);
+/*
+ * What a server's heartbeat says of a volume. That its owner does not serve
+ * it now (it takes over, drains, has lost its disk): nobody is called until
+ * one does, and then at once, whatever was to be waited for.
+ */
+void px_told(struct px *px, uint32_t volume, uint32_t server, bool serving,
+    uint64_t epoch, uint64_t now_ms);
+/*
+ * HELLO was refused: that server does not own the volume. Where heartbeats
+ * do not tell who does (no detector runs), the next candidate is asked.
+ */
+void px_not_owner(struct px *px, uint32_t volume, uint32_t server,
+    uint64_t now_ms);
 
 /* Applies the rules of time; to be called every PX_TICK_MS. */
 #define PX_TICK_MS 20u

@@ -1,7 +1,8 @@
 /*
  * What the core's files share: the object itself and its small tools. The
  * split: core.c objects and queues, calls.c a call's life, route.c paths and
- * choice, conns.c connections and fences, state.c writing out and back.
+ * choice, owner.c who serves a volume, conns.c connections and fences,
+ * state.c writing out and back.
  */
 #ifndef PROXY_CORE_INT_H
 #define PROXY_CORE_INT_H
@@ -85,6 +86,9 @@ struct call *px_call_new(struct px *px, struct kconn *k,
 void px_route(struct px *px, uint32_t volume, uint64_t now_ms);
 void px_route_server(struct px *px, uint32_t server, uint64_t now_ms);
 void px_path_changed(struct px *px, uint32_t path, uint64_t now_ms);
+
+/* owner.c: it said a moment ago that it does not serve the volume. */
+bool px_owner_away(const struct px *px, uint32_t volume, uint64_t now_ms);
 
 /* conns.c */
 void px_conns_maintain(struct px *px, struct kconn *k, uint64_t now_ms);

@@ -177,8 +177,9 @@ take_heartbeat(struct evidence *ev, const struct report *r)
 	for (uint32_t i = 0; i < h->nvolumes; i++) {
 		int v = config_find_volume_id(p->cfg, h->volumes[i].id);
 
-		if (v != -1 && h->volumes[i].state == HB_SERVING)
-			px_owner(p->px, (uint32_t)v, (uint32_t)server,
+		if (v != -1)
+			px_told(p->px, (uint32_t)v, (uint32_t)server,
+			    h->volumes[i].state == HB_SERVING,
 			    h->volumes[i].epoch, now);
 	}
 }

@@ -232,6 +232,7 @@ int agent_hello_answer(const struct rec *r, struct hello_answer *out);
 /* The status of a FENCE's, ACK's or SUBSCRIBE's answer; -1: malformed. */
 int agent_status_answer(const struct rec *r);
 const char *agent_status_name(uint32_t status);
+bool agent_is_not_owner(uint32_t status);
 
 /* evidence.c */
 int evidence_start(struct proxy *p);

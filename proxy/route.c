@@ -267,54 +267,6 @@ px_retransmits(struct px *px, uint32_t path, uint32_t retrans, uint32_t sent,
 	path_retransmits(&px->path[path], retrans, sent, now_ms);
 }
 
-/* What was said to the old owner, or waited for, is void. */
-static void
-leave_owner(struct px *px, struct kconn *k, uint64_t now_ms)
-{
-	for (uint32_t n = 0; n < px->cfg.nnetworks; n++) {
-		struct uconn *u = &k->u[n];
-
-		px_conn_drop(px, u, true, now_ms);
-		u->fencing = false;
-		u->retry_ms = px->cfg.retry_ms;
-		u->retry_at_ms = now_ms;
-	}
-}
-
-void
-px_owner(struct px *px, uint32_t volume, uint32_t server, uint64_t epoch,
-    uint64_t now_ms)
-{
-	struct px_volume *v = &px->volume[volume];
-
-	if (epoch < v->epoch || (epoch == v->epoch && server != v->owner &&
-				    v->epoch != 0))
-		return;
-	v->epoch = epoch;
-	if (server == v->owner)
-		return;
-	px_explain(px, PX_EV_OWNER, volume, PX_NONE, now_ms,
-	    "volume %s: owner %s -> %s, epoch %llu",
-	    px->cfg.volume[volume].name, px->cfg.server[v->owner],
-	    px->cfg.server[server], (unsigned long long)epoch);
-	for (struct kconn *k = px->kconns; k != NULL; k = k->next)
-		if (k->volume == volume)
-			leave_owner(px, k, now_ms);
-	v->owner = server;
-	px_route(px, volume, now_ms);
-	for (struct kconn *k = px->kconns, *next; k != NULL; k = next) {
-		next = k->next;
-		if (k->volume != volume)
-			continue;
-		/* The old owner is fenced as a whole. */
-		if (k->retired)
-			px_retired_release(px, k, now_ms);
-		else
-			px_conns_maintain(px, k, now_ms);
-	}
-	px_pump_volume(px, volume, now_ms);
-}
-
 static void
 earlier(uint64_t *oldest, uint64_t ms)
 {

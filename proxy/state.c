@@ -19,7 +19,7 @@
 #include "core_int.h"
 #include "state_io.h"
 
-enum { VERSION = 1, SEAL = 16 };
+enum { VERSION = 2, SEAL = 16 };
 static const uint8_t magic[8] = "hanfs-px";
 
 /* Servers and networks are known by number: their names must agree. */
@@ -121,6 +121,8 @@ io_volume(struct state_io *io, struct px *px, struct px_volume *v)
 	uint32_t seen = 0;
 
 	v->owner = io_below(io, v->owner, px->cfg.nservers);
+	v->told_owner = io_below(io, v->told_owner, px->cfg.nservers);
+	IO_BOOL(io, v->guessed);
 	io_u64(io, &v->epoch);
 	v->best = io_below_or_none(io, v->best, px->cfg.nnetworks);
 	v->last_best = io_below_or_none(io, v->last_best, px->cfg.nnetworks);

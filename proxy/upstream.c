@@ -88,6 +88,7 @@ take_hello(struct upstream *up, struct rec *r)
 	struct proxy *p = up->w.p;
 	struct hello_answer a;
 	uint64_t now = proxy_now(p);
+	uint32_t not_owner = PX_NONE;
 
 	if (agent_hello_answer(r, &a) == -1) {
 		lost(up, EPROTO, "answer to HELLO is malformed");
@@ -95,6 +96,9 @@ take_hello(struct upstream *up, struct rec *r)
 	}
 	if (a.status == 0) {
 		up->state = UP_READY;
+		if (up->u != NULL)
+			px_owner(p->px, up->u->kconn->volume,
+			    up->path / p->pxcfg.nnetworks, a.epoch, now);
 		if (up->u != NULL)
 			px_uconn_ready(p->px, up->u, a.boot, a.floor, now);
 		else
@@ -116,7 +120,12 @@ take_hello(struct upstream *up, struct rec *r)
 		px_uconn_fenced(p->px, u, a.floor, now);
 		return;
 	}
+	if (up->u != NULL && agent_is_not_owner(a.status))
+		not_owner = up->u->kconn->volume;
 	lost(up, ECONNABORTED, agent_status_name(a.status));
+	if (not_owner != PX_NONE)
+		px_not_owner(p->px, not_owner,
+		    up->path / p->pxcfg.nnetworks, now);
 }
 
 static struct agent_call *

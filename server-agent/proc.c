@@ -9,11 +9,11 @@
 #include "hanfs/rpc.h"
 #include "server-agent/agent.h"
 
-/* The longest: ACK with its XIDs. */
+/* The longest: HELLO with its XIDs. */
 enum { CALL_MAX = 8192, REPLY_MAX = 512 };
 
-_Static_assert(CALL_MAX >= RPC_CALL_HEADER_MAX + 256 + 4 * HANFS_XIDS_MAX,
-    "the longest ACK fits");
+_Static_assert(CALL_MAX >= RPC_CALL_HEADER_MAX + 512 + 4 * HANFS_XIDS_MAX,
+    "the longest HELLO fits");
 _Static_assert(HANFS_CLIENT_ID == CLIENT_ID_LEN, "one client id");
 _Static_assert(HANFS_TOKEN == RELAY_TOKEN_LEN, "one token");
 
@@ -162,11 +162,13 @@ do_hello(struct netconn *c, uint32_t xid, struct cursor args)
 	struct agent *a = c->a;
 	char cluster[HANFS_NAME_MAX + 1], volume[HANFS_NAME_MAX + 1];
 	char network[HANFS_NAME_MAX + 1];
+	u_int sent[HANFS_XIDS_MAX];
 	hanfs_hello_args in = {
 	    .cluster = cluster, .volume = volume, .network = network};
 	struct relay_hello h = {.peer = &c->peer, .peer_len = sizeof(c->peer)};
 	int net;
 
+	in.sent.sent_val = sent;
 	if (!decode(args, (xdrproc_t)xdr_hanfs_hello_args, &in))
 		return false;
 	if (c->hello_waits) {
@@ -181,6 +183,8 @@ do_hello(struct netconn *c, uint32_t xid, struct cursor args)
 	h.kconn = in.kconn;
 	h.generation = in.generation;
 	h.resend = in.resend;
+	h.sent = sent;
+	h.nsent = in.sent.sent_len;
 	if (in.version_min > HANFS_AGENT_V1 || in.version_max < HANFS_AGENT_V1)
 		send_hello(c, xid, HANFS_BAD_VERSION, 0, 0);
 	else if (strcmp(cluster, a->cfg->cluster) != 0)

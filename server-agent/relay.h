@@ -160,6 +160,9 @@ struct relay_hello {
 	unsigned network; /* index */
 	uint64_t generation;
 	bool resend;
+	const uint32_t *sent; /* XIDs that may have been sent before; borrowed
+			       * until relay_hello() returns */
+	unsigned nsent;
 	const void *peer; /* the shell's: where the link is to come from */
 	size_t peer_len;  /* copied, at most RELAY_PEER_MAX */
 };

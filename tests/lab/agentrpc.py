@@ -176,10 +176,10 @@ class Client:
         return self.id + self.token + u64(self.incarnation)
 
     def hello(self, conn, volume="home", kconn=1, network="A", generation=1,
-              resend=False, versions=(1, 1)):
+              resend=False, versions=(1, 1), sent=()):
         args = (u32(*versions) + name(self.cluster) + self.who() +
                 name(volume) + u64(kconn) + name(network) + u64(generation) +
-                boolean(resend))
+                boolean(resend) + u32(len(sent), *sent))
         r = conn.call(self.next_xid(), AGENT, 1, HELLO, args, cred=None)
         keys = ("status", "version", "server", "boot", "epoch", "highest",
                 "floor", "linger_ms")
