@@ -2,6 +2,8 @@
 #ifndef HANFS_SIM_ACTORS_H
 #define HANFS_SIM_ACTORS_H
 
+#include "disk.h"
+#include "nfsd.h"
 #include "wire.h"
 
 /* --- the calls of the kernels' clients, as bytes (nfs.c) */
@@ -11,42 +13,95 @@ enum nfs_op { /* what a slot does; more than one may be a procedure */
 	OP_READ,
 	OP_COMMIT,
 	OP_SETATTR,
+	OP_TRUNCATE,
 	OP_GETATTR,
 	OP_CREATE,
 	OP_MKDIR,
+	OP_SYMLINK,
+	OP_MKNOD,
 	OP_REMOVE,
 	OP_RMDIR,
 	OP_RENAME,
+	OP_LINK,
 	OP_LOOKUP,
 	OPS
 };
 extern const char *const op_names[OPS];
 
-/* What a call does: client's slot, the name(s) in it, the value written. */
+/* What a call does. */
 struct op {
 	enum nfs_op what;
-	uint32_t client, slot, name;
-	uint64_t value;
+	uint32_t client, slot;
+	uint32_t name, name2; /* which of the slot's; for the story */
+	struct nfs_handle fh, fh2;
+	uint64_t text, text2;
+	uint64_t value; /* written, set, or what makes it unlike others */
+	uint32_t set;   /* SET_* */
+	uint64_t size, guard, verf;
+	uint32_t block;
+	enum stable_how stable;
+	enum create_how how;
 };
 
-enum { NFS_CALL_MAX = 256, NFS_REPLY_LEN = 36 };
+/* What a reply says; the members that its procedure has. */
+struct nfs_answer {
+	uint32_t status;
+	const uint8_t *bytes;
+	size_t len;
+	bool has_fh, has_attr;
+	struct nfs_handle fh;
+	enum fs_type type;
+	uint32_t mode, uid, nlink, committed;
+	uint64_t size, ctime, value, verf;
+};
+
+enum { NFS_CALL_MAX = 256 };
 size_t nfs_call_encode(
     uint8_t buf[NFS_CALL_MAX], uint32_t xid, const struct op *op);
-bool nfs_call_decode(const struct rec *rec, uint32_t *xid, struct op *op);
-void nfs_reply_encode(
-    uint8_t buf[NFS_REPLY_LEN], uint32_t xid, uint32_t status, uint64_t value);
-bool nfs_reply_decode(const uint8_t *buf, size_t len, uint32_t *xid,
-    uint32_t *status, uint64_t *value);
+bool nfs_reply_xid(const uint8_t *buf, size_t len, uint32_t *xid);
+bool nfs_reply_decode(
+    const uint8_t *buf, size_t len, enum nfs_op what, struct nfs_answer *a);
 void client_uuid(uint32_t client, uint8_t id[CLIENT_ID_LEN]);
 bool op_changes(enum nfs_op op); /* names or attributes: exactly once */
-
-/* What one slot of a client is about. */
-struct fs_slot {
-	uint64_t written, attr;
-	bool name[2];
-};
+uint32_t op_proc(enum nfs_op op);
+/* What is there from the start, and where it is. */
+void nfs_populate(struct fs *fs);
+uint32_t nfs_dir_inode(uint32_t client, bool shared);
+uint32_t nfs_file_inode(uint32_t client, uint32_t slot);
+uint64_t nfs_name_text(uint32_t slot, uint32_t name, bool shared);
+uint32_t nfs_mode(uint64_t value);
 
 /* --- kernel.c */
+
+/* What a file or a pair of names must be once the slot's call is done. */
+struct want {
+	struct fs_data data;
+	uint64_t mode, owner; /* the numbers that these were made from */
+	uint64_t ctime; /* as told, and not changed since; 0: not known */
+	struct want_name {
+		enum fs_type type; /* FS_FREE: it is not there */
+		uint64_t object;   /* two names of one file have one number */
+		uint64_t mode, owner;
+		bool known;
+		struct nfs_handle fh;
+	} name[2];
+};
+
+/* One time that a call ran at a backend. */
+struct run {
+	struct run *next; /* older */
+	struct kcall *call;
+	struct mount *m;
+	uint32_t life;
+	bool finished;
+	bool changed; /* names or attributes */
+	bool partial; /* a cut left a part of it */
+	bool lost;    /* a cut left nothing of it */
+	uint64_t first, last; /* in the journal; what it saw if !changed */
+	uint32_t status;
+	const uint8_t *reply;
+	uint32_t len;
+};
 
 /* One call of a kernel's client and all that is known of it. */
 struct kcall {
@@ -54,24 +109,29 @@ struct kcall {
 	struct op op;
 	struct slot *slot;
 	struct kernel_conn *kc;
+	uint8_t bytes[NFS_CALL_MAX];
+	uint32_t len;
 	uint32_t expect_status;
 	uint64_t expect_value; /* READ, GETATTR */
 	uint64_t issued, sent, done;
 	uint32_t number, tries;
-	uint32_t kills; /* of the owner's agent, when it was issued */
-	/* what ran */
-	uint32_t ran, status;
-	uint64_t value;
+	uint32_t doubts; /* of its volume, when it was issued */
+	uint32_t ran;
+	struct run *runs; /* newest first */
 };
 
 /* Something that has one call outstanding at most. */
 struct slot {
 	struct client *cl;
 	uint32_t number, volume, conn;
+	bool shared; /* its names are others', too */
 	struct kcall *call;
-	/* what the file system must hold once its call is done */
-	struct fs_slot want;
+	struct want want;
 	uint64_t version;
+	/* data that was written UNSTABLE and not committed */
+	bool unstable, again; /* again: a server lost it */
+	uint32_t block;
+	uint64_t verf;
 };
 
 /* A connection slot of the kernel's client (nconnect): reconnected again and
@@ -99,6 +159,7 @@ struct proxy_conn {
 struct delivery { /* a reply on its way to the kernel */
 	struct proxy_conn *p;
 	const uint8_t *bytes;
+	uint32_t len;
 	enum call_class class;
 };
 
@@ -131,6 +192,9 @@ void kernel_cut(struct kernel_conn *kc);
 /* The proxy's end is gone. */
 void kernel_lost(struct kernel_conn *kc);
 struct kcall *kernel_call(struct client *cl, uint32_t xid);
+/* Whose call a backend got; NULL: an agent's own. */
+struct kcall *kernel_made(
+    struct world *w, const struct nfsd_call *c, const uint8_t *p, size_t len);
 
 /* --- proxy.c */
 
@@ -164,7 +228,7 @@ struct server {
 	uint64_t stalled_until;
 	uint64_t boot, seq[NETS];
 	uint32_t starts, table_gen;
-	uint32_t kills; /* of it, or of its backend: calls are in doubt */
+	bool off; /* the whole host is */
 	struct relay *relay;
 	struct sconn **conns; /* live */
 	uint32_t nconns, conns_room;
@@ -196,37 +260,47 @@ bool agent_listens(struct server *s);
 void agent_on_syn(struct tcp *c);
 void agent_on_readable(struct tcp *c);
 /* backend.c: */
-void agent_on_reply(struct link *l, const uint8_t *bytes);
+void agent_on_reply(struct link *l, const uint8_t *bytes, uint32_t len);
 void agent_audit(struct server *s, bool last);
 
 /* --- backend.c */
+
+/* A volume's NFS server on a host. */
+struct backend {
+	struct world *w;
+	uint32_t server, volume;
+	struct mount *m;
+	bool runs;
+	uint64_t stopped_until, dead_until;
+	uint32_t life; /* +1 when it is ended: what ran in it is gone */
+	uint64_t verf;
+};
+
+struct reply {
+	const uint8_t *bytes;
+	uint32_t len;
+};
 
 /* An agent's connection to a volume's NFS server. */
 struct link {
 	struct link *next; /* of the open ones */
 	struct server *server;
+	struct backend *backend;
 	struct relay_link *relay;
 	uint32_t volume, start;
 	bool open, up;
-	bool broken;             /* what is still in its socket can be read */
-	const uint8_t **replies; /* in its socket */
+	bool broken;           /* what is still in its socket can be read */
+	struct reply *replies; /* in its socket */
 	uint32_t nreplies, replies_room, replies_read;
-};
-
-struct backend {
-	uint64_t stopped_until, dead_until;
-	uint32_t life; /* +1 when it is ended: what ran in it is gone */
-};
-
-struct file_system {
-	struct fs_slot slot[CLIENTS_MAX][SLOTS_MAX];
 };
 
 void backend_take(struct link *l, struct rec *rec);
 void backend_on_effect(struct world *w, void *job);
 void backend_on_answer(struct world *w, void *job);
-void backend_end(struct world *w, uint32_t volume);
+void backend_on_synced(void *job, bool good);
+void backend_start(struct backend *b, struct mount *m);
+void backend_end(struct backend *b);
 /* It crashes, and is started anew at that time. */
-void backend_die(struct world *w, uint32_t volume, uint64_t until);
+void backend_die(struct backend *b, uint64_t until);
 
 #endif

@@ -254,7 +254,9 @@ agent_start(struct server *s)
 	if (s->starts++ == 0)
 		at(w, rnd(w, BEAT * MS), EV_BEAT, s, 0);
 	else
-		backend_end(w, s->number); /* DESIGN section 5 */
+		backend_end(&w->backend[s->number][s->number]);
+	backend_start(
+	    &w->backend[s->number][s->number], w->disk[s->number].mount);
 	s->boot++;
 	s->table_gen = 1;
 	s->alive = true;
@@ -274,7 +276,7 @@ agent_kill(struct server *s)
 
 	tell(s->w, "s%u: agent is killed", s->number + 1);
 	s->alive = false;
-	s->kills++;
+	s->w->doubts[s->number]++;
 	while (s->nconns > 0)
 		sconn_end(s->conns[s->nconns - 1]);
 	while (s->nbacklog > 0)

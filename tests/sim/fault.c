@@ -243,11 +243,13 @@ apply(struct fault *f, int by)
 		break;
 	case BACKEND_STOPPED:
 		if (by > 0)
-			w->backend[f->server].stopped_until = w->now + f->lasts;
+			w->backend[f->server][f->server].stopped_until =
+			    w->now + f->lasts;
 		break;
 	case BACKEND_DIES:
 		if (by > 0)
-			backend_die(w, f->server, w->now + f->lasts);
+			backend_die(&w->backend[f->server][f->server],
+			    w->now + f->lasts);
 		break;
 	case ADDRESS:
 		if (by > 0) {
@@ -290,6 +292,32 @@ fault_on_step(struct fault *f, uint64_t step)
 }
 
 /* --- the plan */
+
+static void
+add_turn(struct world *w, uint64_t when)
+{
+	uint32_t i = w->nturns;
+
+	if (i == TURNS_MAX)
+		return;
+	w->nturns++;
+	for (; i > 0 && w->turns[i - 1] > when; i--)
+		w->turns[i] = w->turns[i - 1];
+	w->turns[i] = when;
+}
+
+uint64_t
+faults_quiet(const struct world *w)
+{
+	const uint64_t before = 40 * MS, after = 250 * MS;
+
+	for (uint32_t i = 0; i < w->nturns; i++)
+		if (w->turns[i] + after > w->now)
+			return w->turns[i] > w->now + before
+				   ? w->turns[i] - w->now - before
+				   : 0;
+	return 200 * MS;
+}
 
 static enum fault_kind
 choose(struct world *w)
@@ -380,6 +408,8 @@ faults_plan(struct world *w)
 		w->dead_flows = w->dead_flows || f->kind == DEAD_FLOW;
 		at(w, begin, EV_FAULT, f, 0);
 		last = begin + (2 * f->times - 1) * f->lasts;
+		for (uint64_t k = 0; k < 2 * (uint64_t)f->times; k++)
+			add_turn(w, begin + k * f->lasts);
 		if (f->kind == LATE)
 			last += 4 * SEC;
 		if (last > end)

@@ -6,60 +6,26 @@
  * result of each call beforehand.
  */
 #include <assert.h>
+#include <string.h>
 
-#include "world.h"
+#include "kernel.h"
 
-enum { NFS_OK = 0, NFS_NOENT = 2, NFS_EXIST = 17 };
 static const uint64_t loopback = 20, look = 50 * MS;
 
-/* --- what to do next */
-
-static void
-choose_file(struct world *w, struct slot *s, struct kcall *c)
-{
-	static const enum nfs_op ops[] = {OP_WRITE, OP_WRITE, OP_WRITE,
-	    OP_WRITE, OP_READ, OP_READ, OP_COMMIT, OP_SETATTR, OP_GETATTR};
-
-	c->op.what = ops[rnd(w, sizeof(ops) / sizeof(ops[0]))];
-	c->expect_value =
-	    c->op.what == OP_READ ? s->want.written : s->want.attr;
-	if (c->op.what == OP_WRITE)
-		s->want.written = c->op.value = ++s->version;
-	else if (c->op.what == OP_SETATTR)
-		s->want.attr = c->op.value = ++s->version;
-}
-
-static void
-choose_name(struct world *w, struct slot *s, struct kcall *c)
-{
-	bool a = s->want.name[0], b = s->want.name[1];
-	uint32_t r = rnd(w, 10), name = a || b ? b : rnd(w, 2);
-
-	c->op.name = name;
-	if (r < 2) {
-		c->op.what = OP_LOOKUP;
-		c->op.name = rnd(w, 2);
-	} else if (!a && !b) {
-		c->op.what = r < 4 ? (r < 3 ? OP_REMOVE : OP_RMDIR)
-				   : (r < 8 ? OP_CREATE : OP_MKDIR);
-	} else {
-		c->op.what = r < 5   ? (r < 4 ? OP_REMOVE : OP_RMDIR)
-			     : r < 9 ? OP_RENAME
-				     : OP_CREATE;
-	}
-	c->expect_status = s->want.name[c->op.name] ? NFS_OK : NFS_NOENT;
-	if (c->op.what == OP_CREATE || c->op.what == OP_MKDIR) {
-		c->expect_status =
-		    s->want.name[c->op.name] ? NFS_EXIST : NFS_OK;
-		s->want.name[c->op.name] = true;
-	} else if (c->op.what != OP_LOOKUP) {
-		if (c->op.what == OP_RENAME)
-			s->want.name[!c->op.name] = true;
-		s->want.name[c->op.name] = false;
-	}
-}
-
 /* --- calls */
+
+/* Until a slot's next call: short when something goes wrong, or is about to,
+ * or just did; the quiet in between is of less interest. */
+static uint64_t
+think(struct world *w)
+{
+	uint64_t quiet = faults_quiet(w);
+
+	if (quiet == 0)
+		return chance(w, 500) ? 1 : rnd_between(w, 1, w->t.think + 1);
+	return 1 + rnd_between(w, quiet / 2 < w->t.think ? 0 : w->t.think,
+		       quiet < 200 * MS ? quiet : 200 * MS);
+}
 
 static void
 send_call(struct kcall *c)
@@ -93,11 +59,9 @@ on_slot(struct slot *s)
 	c->kc = &cl->kc[s->volume][s->conn];
 	c->op.client = cl->number;
 	c->op.slot = s->number;
-	c->kills = w->server[volume_owner(s->volume)].kills;
-	if (s->number % 2 == 0)
-		choose_file(w, s, c);
-	else
-		choose_name(w, s, c);
+	c->doubts = w->doubts[s->volume];
+	choose(s, c);
+	c->len = (uint32_t)nfs_call_encode(c->bytes, c->xid, &c->op);
 	cl->calls = sim_grow(
 	    w, cl->calls, cl->ncalls, &cl->calls_room, sizeof(*cl->calls));
 	cl->calls[cl->ncalls++] = c;
@@ -105,8 +69,9 @@ on_slot(struct slot *s)
 	w->out.calls++;
 	s->call = c;
 	c->issued = w->now;
-	tell(w, "c%u kernel: call %08x %s slot %u value %llu", cl->number + 1,
-	    c->xid, op_names[c->op.what], s->number,
+	tell(w, "c%u kernel: call %08x %s slot %u%s name %c value %llu",
+	    cl->number + 1, c->xid, op_names[c->op.what], s->number,
+	    s->shared ? " (shared)" : "", 'a' + (int)c->op.name,
 	    (unsigned long long)c->op.value);
 	send_call(c);
 }
@@ -117,19 +82,42 @@ kernel_call(struct client *cl, uint32_t xid)
 	return xid - cl->xid0 < cl->ncalls ? cl->calls[xid - cl->xid0] : NULL;
 }
 
+struct kcall *
+kernel_made(
+    struct world *w, const struct nfsd_call *n, const uint8_t *p, size_t len)
+{
+	const struct nfs_handle *fh;
+	struct kcall *c;
+
+	if (n->client >= w->t.nclients)
+		return NULL;
+	c = kernel_call(&w->client[n->client], n->xid);
+	if (c == NULL || op_proc(c->op.what) != n->proc)
+		return NULL;
+	if (c->len == len && memcmp(c->bytes, p, len) == 0)
+		return c;
+	/* A guard may be left out when a call is run again. */
+	fh = &c->op.fh;
+	return op_changes(c->op.what) && fh->inode == n->fh.inode &&
+		       fh->gen == n->fh.gen
+		   ? c
+		   : NULL;
+}
+
 static void
 on_reply(const struct delivery *d)
 {
 	struct client *cl = d->p->kc->cl;
 	struct world *w = cl->w;
-	uint32_t xid, status;
-	uint64_t value;
-	struct kcall *c;
+	struct nfs_answer a;
+	struct kcall *c = NULL;
+	uint32_t xid;
 
 	if (d->p->cut)
 		return;
-	if (!nfs_reply_decode(d->bytes, NFS_REPLY_LEN, &xid, &status, &value) ||
-	    (c = kernel_call(cl, xid)) == NULL) {
+	if (!nfs_reply_xid(d->bytes, d->len, &xid) ||
+	    (c = kernel_call(cl, xid)) == NULL ||
+	    !nfs_reply_decode(d->bytes, d->len, c->op.what, &a)) {
 		broken(w, I5, "c%u: a reply that is none", cl->number + 1);
 		return;
 	}
@@ -138,14 +126,13 @@ on_reply(const struct delivery *d)
 	if (c->done != 0)
 		return; /* as the kernel does with what it does not await */
 	c->done = w->now;
-	tell(w, "c%u kernel: reply %08x %s status %u value %llu",
-	    cl->number + 1, xid, op_names[c->op.what], status,
-	    (unsigned long long)value);
-	check_reply(w, c, status, value);
+	tell(w, "c%u kernel: reply %08x %s status %u", cl->number + 1, xid,
+	    op_names[c->op.what], a.status);
+	check_reply(w, c, &a);
+	learn(c, &a);
 	c->slot->call = NULL;
 	cl->outstanding--;
-	at(w, chance(w, 500) ? 1 : rnd_between(w, 1, w->t.think + 1), EV_SLOT,
-	    c->slot, 0);
+	at(w, think(w), EV_SLOT, c->slot, 0);
 }
 
 /* Those that are due; those of one connection at once. */
@@ -266,6 +253,7 @@ kernel_start(struct client *cl)
 		s->number = i;
 		s->volume = rnd(w, VOLUMES);
 		s->conn = rnd(w, w->t.nconnect);
+		s->shared = i % 2 == 1 && chance(w, w->t.shared);
 		at(w, rnd(w, 20 * MS), EV_SLOT, s, 0);
 	}
 	at(w, rnd(w, (uint32_t)look), EV_RETRANSMIT, cl, 0);

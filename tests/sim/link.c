@@ -9,6 +9,7 @@ link_open_for(struct server *s, struct relay_link *rl)
 	l->server = s;
 	l->relay = rl;
 	l->volume = relay_link_volume(rl);
+	l->backend = &s->w->backend[s->number][l->volume];
 	l->open = true;
 	l->start = s->starts;
 	l->next = s->links;
@@ -56,7 +57,7 @@ agent_on_link_up(struct link *l)
 		at(s->w, s->stalled_until - s->w->now + 1, EV_LINK_UP, l, 0);
 		return;
 	}
-	if (s->w->now < s->w->backend[l->volume].dead_until) {
+	if (!l->backend->runs || s->w->now < l->backend->dead_until) {
 		lost(l, "refused");
 		return;
 	}
@@ -75,7 +76,7 @@ link_close(struct relay_link *rl)
 }
 
 void
-agent_on_reply(struct link *l, const uint8_t *bytes)
+agent_on_reply(struct link *l, const uint8_t *bytes, uint32_t len)
 {
 	struct server *s = l->server;
 
@@ -83,7 +84,7 @@ agent_on_reply(struct link *l, const uint8_t *bytes)
 		return;
 	l->replies = sim_grow(s->w, l->replies, l->nreplies, &l->replies_room,
 	    sizeof(*l->replies));
-	l->replies[l->nreplies++] = bytes;
+	l->replies[l->nreplies++] = (struct reply){bytes, len};
 	agent_wake(s, rnd_between(s->w, 5, 60));
 }
 
@@ -93,8 +94,8 @@ link_read(struct link *l)
 	struct server *s = l->server;
 
 	while (l->open && l->replies_read < l->nreplies) {
-		const uint8_t *bytes = l->replies[l->replies_read++];
-		struct rec *rec = rec_from(s->w->replies, bytes, NFS_REPLY_LEN);
+		struct reply *r = &l->replies[l->replies_read++];
+		struct rec *rec = rec_from(s->w->replies, r->bytes, r->len);
 
 		if (rec == NULL) {
 			broken(s->w, I8, "no record left for a reply");

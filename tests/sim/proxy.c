@@ -81,20 +81,18 @@ static bool
 offer(struct proxy_conn *p, const struct kcall *call)
 {
 	struct client *cl = p->kc->cl;
-	uint8_t client[CLIENT_ID_LEN], bytes[NFS_CALL_MAX];
+	uint8_t client[CLIENT_ID_LEN];
 	enum rpc_answer answer;
 	struct call_info info;
 	uint32_t low, high;
 	struct rec *rec;
-	size_t len;
 
 	client_uuid(cl->number, client);
-	len = nfs_call_encode(bytes, call->xid, &call->op);
-	rec = rec_from(cl->w->calls, bytes, len);
+	rec = rec_from(cl->w->calls, call->bytes, call->len);
 	if (rec == NULL)
 		return false;
-	if (call_look(client, rec->raw + 4, len, len, &info, &answer, &low,
-		&high) != CALL_FORWARD)
+	if (call_look(client, rec_head(rec), rec->len, rec->len, &info,
+		&answer, &low, &high) != CALL_FORWARD)
 		broken(cl->w, LIVE, "a call was taken for nonsense");
 	switch (px_call(cl->px, p->k, &info, rec, now_ms(cl->w))) {
 	case PX_TOOK:
@@ -225,7 +223,7 @@ proxy_reply(struct proxy_conn *p, const struct msg *m, enum call_class class)
 {
 	struct delivery *d = sim_alloc(p->kc->cl->w, sizeof(*d));
 
-	*d = (struct delivery){p, m->body, class};
+	*d = (struct delivery){p, m->body, m->n, class};
 	at(p->kc->cl->w, loopback, EV_TO_KERNEL, d, 0);
 }
 

@@ -10,8 +10,11 @@
  *   net.c       hosts and networks, and what is wrong with them
  *   agent.c     what stands around an agent's core (server-agent/relay.h);
  *   sconn.c, link.c
- *   backend.c   the NFS server behind it, and the file system
- *   nfs.c       calls and replies as bytes
+ *   backend.c   the NFS server behind it; nfsd.c, nfsd_xdr.c: what it does
+ *   fs.c        a file system with a journal
+ *   disk.c      the shared disks: who can reach them, who has mounted them
+ *   choose.c    what a client does next, and what must come of it
+ *   nfs.c       its calls and replies as bytes
  *   fault.c     what goes wrong, and when
  *   check.c     what must hold (DESIGN section 7)
  *   world.c     one run
@@ -60,6 +63,8 @@ enum event_kind {
 	EV_LINK_UP,    /* obj link of a backend */
 	EV_EFFECT,     /* obj job: takes effect in the file system */
 	EV_ANSWER,     /* obj job: the backend answers */
+	EV_SYNCED,     /* obj sync: a commit has reached the disk */
+	EV_WRITEBACK,  /* obj mount: the kernel writes what it has */
 	EV_PROXY_TICK, /* obj client, arg its start */
 	EV_TO_PROXY,   /* obj proxy_conn, arg call's number */
 	EV_TO_KERNEL,  /* obj delivery */

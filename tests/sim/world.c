@@ -53,6 +53,12 @@ happen(struct world *w, const struct event *e)
 	case EV_ANSWER:
 		backend_on_answer(w, e->obj);
 		break;
+	case EV_SYNCED:
+		mount_on_synced(e->obj);
+		break;
+	case EV_WRITEBACK:
+		mount_on_writeback(e->obj);
+		break;
 	case EV_PROXY_TICK:
 		if (((struct client *)e->obj)->starts == e->arg)
 			proxy_on_tick(e->obj);
@@ -131,9 +137,28 @@ calls_done(const struct world *w)
 	return true;
 }
 
+/* Volumes as --format leaves them, and the backends' places. */
+static void
+make_volumes(struct world *w)
+{
+	for (uint32_t v = 0; v < VOLUMES; v++) {
+		struct mount *m = sim_alloc(w, sizeof(*m));
+
+		m->w = w;
+		m->volume = m->server = v;
+		m->fs = fs_new(w);
+		nfs_populate(m->fs);
+		w->disk[v].mount = m;
+		for (uint32_t s = 0; s < SERVERS; s++)
+			w->backend[s][v] = (struct backend){
+			    .w = w, .server = s, .volume = v};
+	}
+}
+
 static void
 begin(struct world *w)
 {
+	make_volumes(w);
 	for (uint32_t s = 0; s < SERVERS; s++) {
 		w->server[s].w = w;
 		w->server[s].number = s;

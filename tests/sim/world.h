@@ -10,21 +10,24 @@ struct fault;
 /* Chooses them; says when the last one ends. */
 uint64_t faults_plan(struct world *w);
 void fault_on_step(struct fault *f, uint64_t step);
+/* How long nothing will go wrong; 0 around each fault's begin and end. */
+uint64_t faults_quiet(const struct world *w);
 
 /* --- check.c */
 
-enum invariant { I2, I4, I5, I6, I8, LIVE, INVARIANTS };
+enum invariant { I1, I2, I3, I4, I5, I6, I8, LIVE, INVARIANTS };
 extern const char *const invariant_names[INVARIANTS];
 
 /* The run ends here. */
 void broken(struct world *w, enum invariant i, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* A call ran at the backend, with that result. */
-void check_ran(struct world *w, struct kcall *c, uint32_t status,
-    uint64_t value, bool newer_was_written);
+/* A call's run at the backend: a step of it is done, all of it is. */
+void check_step(struct world *w, struct run *r);
+void check_ran(struct world *w, struct run *r, bool newer_was_written);
+/* A cut leaves of that mount what is up to there. */
+void check_cut(struct mount *m, uint64_t pos);
 /* Its reply came to the kernel. */
-void check_reply(
-    struct world *w, struct kcall *c, uint32_t status, uint64_t value);
+void check_reply(struct world *w, struct kcall *c, const struct nfs_answer *a);
 void check_bounds(struct world *w);
 /* Everything was answered, and the file system is as it must be. */
 void check_end(struct world *w);
@@ -46,6 +49,8 @@ struct tuning {
 	uint32_t linger_ms, client_entries;
 	uint64_t timeo, think;
 	uint32_t slow; /* permille of calls that take long at the backend */
+	bool storage;  /* volumes are hanfs' own: log, lease, takeover */
+	uint32_t shared; /* permille of slots with names that all share */
 };
 
 /* What a run came to. */
@@ -54,10 +59,11 @@ struct outcome {
 	enum invariant invariant;
 	char what[400], summary[300];
 	uint64_t hash, events, calls, replays, fences, doubles, attached;
-	uint64_t replayed;
+	uint64_t replayed, undecidable;
 	uint64_t late; /* after the faults, until the last reply of then */
 };
 
+enum { TURNS_MAX = 256 };
 enum { STORY_LINES = 400, STORY_WIDTH = 200 };
 /* I6: all is answered so long after the last fault's end; where flows died
  * without a trace, which only time shows, and then the next one. */
@@ -74,12 +80,15 @@ struct world {
 	struct network net[NETS];
 	struct client client[CLIENTS_MAX];
 	struct server server[SERVERS];
-	struct backend backend[VOLUMES];
-	struct file_system fs[VOLUMES];
+	struct backend backend[SERVERS][VOLUMES];
+	struct disk disk[VOLUMES];
+	uint32_t doubts[VOLUMES]; /* times that calls came into doubt */
 	struct tcp *tcps;
 	uint32_t ntcps;
 	uint64_t ran; /* numbers executions */
 	uint64_t faults_end;
+	uint64_t turns[TURNS_MAX]; /* when faults begin and end, in order */
+	uint32_t nturns;
 	bool dead_flows; /* among the faults */
 	char faults[200];
 	char (*story)[STORY_WIDTH];
