@@ -35,7 +35,8 @@
 
 #define STEPS_GRACE_MS 500u
 #define STEPS_TEXT_MAX 256u
-#define STEPS_ARGS_MAX 32u /* words and environment of a command */
+#define STEPS_OUT_MAX  8192u
+#define STEPS_ENV_MAX  16u /* strings of a command */
 
 struct event_base;
 struct steps;
@@ -56,24 +57,28 @@ struct steps_result {
 	/* The last line on standard error, or what the helper says; for an
 	 * operator. "" when it ended well and was silent. */
 	char text[STEPS_TEXT_MAX];
-	/* What a built-in step found out (its table below says what). */
-	uint8_t data[128];
-	uint32_t data_len;
+	/* Standard output, NUL-terminated and cut; a built-in step writes
+	 * there what it found out (its table below says what). Valid during
+	 * the call-back alone. */
+	const char *out;
+	uint32_t out_len;
 };
 
 typedef void steps_done_fn(void *arg, const struct steps_result *result);
 
 /* What is built in. All take the volume's configuration. */
 enum step_kind {
-	STEP_END_OLD,      /* ends all that runs in the volume's namespace */
+	STEP_END_OLD,      /* ends all that runs in the volume's namespace; out:
+			    * "mounted", if the volume still is */
 	STEP_PREPARE,      /* makes the namespace, starts rpcbind in it */
 	STEP_ASSEMBLE,     /* the command `assemble`, or nothing */
 	STEP_MOUNT,        /* `mount`, or mount(2) of device on mountpoint */
 	STEP_BACKEND,      /* starts it, and waits for its NULL reply */
-	STEP_ROOT,         /* data: the export's file handle, by MNT */
+	STEP_ROOT,         /* the export's file handle, by MNT, is the recorded
+			    * one (or is recorded); out: in hexadecimal */
 	STEP_ADDRESS_UP,   /* service address, ARP, hook */
 	STEP_ADDRESS_DOWN, /* hook, address away */
-	STEP_SYNC,         /* syncfs; data: KiB dirty before, be32 */
+	STEP_SYNC,         /* syncfs; out: KiB that were written meanwhile */
 	STEP_STOP,         /* kills the backend; all its threads are gone */
 	STEP_UNMOUNT,      /* `unmount`, or umount(2); then waits until no
 			    * namespace holds the device any more */

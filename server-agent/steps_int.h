@@ -1,0 +1,103 @@
+/*
+ * steps: what its files share.
+ *
+ *   steps.c         the agent's side: requests, answers
+ *   steps_helper.c  the helper: children, deadlines, backends
+ *   step_run.c      what a child does: commands, the table of built-in steps
+ *   step_fs.c       mounting, syncing, unmounting
+ *   step_net.c      namespaces, what runs in them
+ *   step_nfs.c      NFS servers: start, NULL, root handle
+ *   step_addr.c     the service address
+ *
+ * A message is one record of the SEQPACKET socket: its head, then text.
+ */
+#ifndef HANFS_AGENT_STEPS_INT_H
+#define HANFS_AGENT_STEPS_INT_H
+
+#include "server-agent/steps.h"
+
+enum { STEPS_CANCEL = STEP_KINDS, STEPS_COMMAND, STEPS_BACKEND_END };
+enum { STEPS_REQUEST_TEXT = 8192 };
+
+struct steps_request {
+	uint32_t what; /* enum step_kind, STEPS_CANCEL, STEPS_COMMAND */
+	uint32_t id;
+	int32_t volume; /* -1: none */
+	uint32_t deadline_ms;
+	uint64_t epoch;
+	uint32_t text_len;
+	char text[STEPS_REQUEST_TEXT]; /* COMMAND: the command, then its
+					* environment, each ended by NUL */
+};
+#define STEPS_REQUEST_HEAD offsetof(struct steps_request, text)
+
+struct steps_answer {
+	uint32_t what; /* as in the request; STEPS_BACKEND_END */
+	uint32_t id;
+	int32_t volume;
+	uint32_t end; /* enum steps_end */
+	int32_t status;
+	uint32_t out_len;
+	char text[STEPS_TEXT_MAX];
+	char out[STEPS_OUT_MAX];
+};
+#define STEPS_ANSWER_HEAD offsetof(struct steps_answer, out)
+
+/* What a child knows. */
+struct step_context {
+	const struct config *cfg;
+	const struct config_volume *v; /* NULL: none */
+	unsigned volume, self;
+	uint64_t epoch;
+	const char *run_dir;
+	uint64_t until_ms; /* clock_now_ms(): the deadline */
+};
+
+/* steps_helper.c: never returns. */
+void steps_helper(const struct config *cfg, unsigned self, const char *run_dir,
+    int sock) __attribute__((noreturn));
+
+/* step_run.c: in a child; the exit status. */
+int step_run(const struct step_context *c, enum step_kind kind);
+int step_command(const struct step_context *c, const char *command,
+    const char *env, size_t env_len);
+/* One line to standard error: the reason that is reported. Returns 1. */
+int step_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Sleeps a little; false when the deadline is near. */
+bool step_wait(const struct step_context *c, unsigned ms);
+/* Runs a shell script or command and waits for it; its status. */
+int step_sh(const struct step_context *c, const char *script);
+/* run_dir/VOLUME and what follows, made if need be. */
+int step_dir(
+    const struct step_context *c, const char *name, char *buf, size_t size);
+
+/* The built-in steps: exit status. */
+int step_mount(const struct step_context *c);
+int step_unmount(const struct step_context *c);
+int step_abandon(const struct step_context *c);
+int step_sync(const struct step_context *c);
+int step_end_old(const struct step_context *c);
+int step_prepare(const struct step_context *c);
+int step_backend(const struct step_context *c); /* waits for NULL */
+int step_stop_other(const struct step_context *c);
+int step_root(const struct step_context *c);
+int step_address_up(const struct step_context *c);
+int step_address_down(const struct step_context *c);
+
+/* step_fs.c */
+bool step_is_mounted(const char *mountpoint, dev_t device);
+/* The number of the block device, or 0. */
+dev_t step_device(const char *path);
+
+/* step_net.c: enters the volume's network namespace; with `own` also mount
+ * and UTS namespaces of its own, with a /run of the volume's and no other
+ * volume's mount. 0, or -1 after step_fail(). */
+int step_enter(const struct step_context *c, bool own, bool own_volume);
+/* Ends every backend in the volume's network namespace but `spare`. */
+int step_kill_all(const struct step_context *c, pid_t spare);
+
+/* A long-running child: exec; returns only on failure. */
+void step_exec_backend(const struct step_context *c);
+void step_exec_rpcbind(const struct step_context *c);
+
+#endif
