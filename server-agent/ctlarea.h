@@ -40,14 +40,14 @@
  *
  * Body of a superblock:	Body of a lease slot:
  *	u64 format time, wall ms	u32 server id
- *	u32 volume id			u32 holding (enum ctl_holding)
- *	u32 block size (4096)		u64 boot id of the agent
- *	u32 slots (8)			u64 instance, random: one process
- *	8 x u32 server id, 0: none	u64 owned epoch    } the last that it
- *	u8 length, cluster's name	u64 owned ballot   } held, or holds
- *	u8 length, volume's name	u64 claimed epoch  } 0: claims none
- *					u64 claimed ballot }
- *					u32 granted to, a server id or 0
+ *	u64 epoch floor: all that	u32 holding (enum ctl_holding)
+ *	    come are above		u64 boot id of the agent
+ *	u32 volume id			u64 instance, random: one process
+ *	u32 block size (4096)		u64 owned epoch    } the last that it
+ *	u32 slots (8)			u64 owned ballot   } held, or holds
+ *	8 x u32 server id, 0: none	u64 claimed epoch  } 0: claims none
+ *	u8 length, cluster's name	u64 claimed ballot }
+ *	u8 length, volume's name	u32 granted to, a server id or 0
  *					u32 lease ms
  *					u32 watchdog ms, 0: none armed
  *					u64 wall time of the write, ms
@@ -84,6 +84,7 @@
 struct ctl_super {
 	uint8_t area[CTL_AREA_ID_LEN];
 	uint64_t format_wall_ms;
+	uint64_t epoch_floor; /* the highest of the area before this one */
 	uint32_t volume_id;
 	uint32_t server_id[CTL_SLOTS]; /* 0: no candidate has this slot */
 	char cluster[CTL_NAME_MAX + 1], volume[CTL_NAME_MAX + 1];
@@ -203,7 +204,8 @@ int ctlarea_boot_floor(
  * zeros or an area of its own cluster and volume that nobody holds; it
  * looks twice, wait_ms apart (at least two renewals), and says whose it is
  * and whether that one's lease advances. A lease that advances is refused
- * even with force. 0, or -1 as above.
+ * even with force. Epochs go on above those of the area that was there. 0,
+ * or -1 as above.
  */
 struct ctl_format {
 	const char *path;
@@ -212,6 +214,7 @@ struct ctl_format {
 	uint32_t server_id[CTL_SLOTS]; /* the candidates in order */
 	const char *server[CTL_SLOTS]; /* their names, for messages */
 	uint64_t wall_ms;
+	uint64_t epoch_floor; /* known from elsewhere (the log); 0 */
 	unsigned wait_ms;
 	bool force;
 };

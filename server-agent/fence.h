@@ -16,10 +16,13 @@
  *	none	nothing				never: refused
  *
  * With scsi, mpath and nvme the disk itself refuses every host but the
- * owner: only an owner's key is registered, by fence_prepare() before it
- * mounts, and it is taken back by fence_withdraw() after it unmounted. So
- * the control area must lie on a disk (LUN, namespace) of its own, or no
- * standby could write to it.
+ * owner: a claimant registers its key once its claim is won and before it
+ * takes (lease.h), by fence_peer() or fence_prepare(), and takes it back by
+ * fence_withdraw(): after the claim was lost, or after unmounting and before
+ * the release. Never may a key be registered for an epoch whose "owned" is
+ * on the disk already: a fence may have been aimed at it meanwhile. So the
+ * control area must lie on a disk (LUN, namespace) of its own, or no standby
+ * could write to it.
  *
  * Keys: 64 bits, "HF" | server id, 16 bits | epoch, low 32 bits.
  *
@@ -105,11 +108,12 @@ void fence_free(struct fence *f);
 /* Fences a server (index in the configuration) that held `epoch`. */
 bool fence_peer(struct fence *f, unsigned server, uint64_t epoch,
     fence_done_fn *done, void *arg);
-/* Before mounting as owner of `epoch`: registers and reserves, where the
- * method has that; CONFIRMED at once where it has not. */
+/* A claim of `epoch` was won and nobody is to be fenced: registers and
+ * reserves, where the method has that; CONFIRMED where it has not. */
 bool fence_prepare(
     struct fence *f, uint64_t epoch, fence_done_fn *done, void *arg);
-/* After unmounting, or after a lost claim: takes the own key back. */
+/* After unmounting, before the release; or after a lost claim: takes the
+ * own key back. */
 bool fence_withdraw(struct fence *f, fence_done_fn *done, void *arg);
 /* For preflight: is everything there that the method needs? Changes
  * nothing. */

@@ -13,8 +13,10 @@
  *	lease_claim()	reads all slots: may it? which epoch? ballot
  *			writes claim (E, b)
  *			reads all slots: a higher claim, a newer owner: ends
- *			WON. The caller fences the owner before, if told to;
- *			the claim is rewritten every renew_ms meanwhile
+ *			WON. The caller fences the owner before, if told to,
+ *			and makes the disk accept this host (fence_prepare):
+ *			now, never after GAINED, or it could undo a fence.
+ *			The claim is rewritten every renew_ms meanwhile
  *	lease_take()	waits for time as evidence, reads all slots
  *			writes owned (E, b)
  *			reads all slots: a higher claim, a newer owner: ends
@@ -58,6 +60,7 @@ struct lease_config {
 	uint32_t server_id[CTL_SLOTS];
 	const char *server[CTL_SLOTS]; /* names, borrowed; NULL: no slot */
 	uint64_t boot, instance;       /* instance: random, never 0 */
+	uint64_t epoch_floor;          /* of the superblock */
 	uint32_t lease_ms, renew_ms;
 	uint32_t margin_ms;   /* of clocks; at least lease_ms / 20 */
 	uint32_t watchdog_ms; /* armed on this host; 0: none */
@@ -124,6 +127,8 @@ enum lease_news {
 	LEASE_NEWEST,    /* the newest owner or its holding has changed: as
 			  * LOOKED */
 	LEASE_ADVANCED,  /* server_id has renewed its lease: it lives */
+	LEASE_TROUBLE,   /* a damaged slot, a twin, an area made anew: `why`;
+			  * state BROKEN: this arbiter decides nothing more */
 	LEASE_DISK_LOST, /* no answer for io_ms, or an error: errno_ */
 	LEASE_DISK_BACK,
 	LEASE_NNEWS,
