@@ -33,6 +33,7 @@ rec_reader_init(struct rec_reader *rd, struct rec_pool *pool,
 	rd->pool = pool;
 	rd->store = store;
 	rd->len_max = REC_MAX;
+	rd->low = 1;
 }
 
 void
@@ -297,6 +298,33 @@ read_body(struct rec_reader *rd, int fd)
 	return read_chunks(rd, fd);
 }
 
+uint32_t
+rec_reader_unread(const struct rec_reader *rd, int fd)
+{
+	int n = 0;
+
+	if (rd->low <= 1 || ioctl(fd, FIONREAD, &n) == -1 || n < 0)
+		return 0;
+	return (uint32_t)n;
+}
+
+/* Should the receive window be too small for that, the kernel calls the
+ * socket readable when it is used up (tcp_epollin_ready()). */
+static void
+wait_for_much(struct rec_reader *rd, int fd)
+{
+	uint32_t left = rd->rec != NULL ? rd->frag_left : 0;
+	int low = 1;
+
+	if (!rd->patient)
+		return;
+	if (left >= BULK || (left > 1 && rd->low > 1))
+		low = (int)(left < RECIO_LOW ? left : RECIO_LOW);
+	if ((uint32_t)low != rd->low &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)) == 0)
+		rd->low = (uint32_t)low;
+}
+
 enum rec_result
 rec_reader_run(struct rec_reader *rd, int fd, struct rec **out)
 {
@@ -322,6 +350,8 @@ rec_reader_run(struct rec_reader *rd, int fd, struct rec **out)
 			res = fill_ahead(rd, fd);
 		else
 			res = read_body(rd, fd);
+		if (res == REC_AGAIN)
+			wait_for_much(rd, fd);
 		if (res != REC_DONE)
 			return res;
 	}

@@ -343,6 +343,7 @@ upstream_connect(struct proxy *p, uint32_t path, struct uconn *u)
 	up->calls_last = &up->calls;
 	wire_open(&up->w, p, fd, p->replies, REC_STORE_PIPES, on_read,
 	    on_write, write_failed);
+	up->w.in.patient = true; /* the kernel gets whole replies */
 	event_add(&up->w.ev_write, NULL);
 	up->w.wants_write = true;
 	up->next = p->upstreams;

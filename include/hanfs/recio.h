@@ -18,6 +18,7 @@
 
 #define REC_FRAGS_MAX 64u	/* fragments in one record */
 #define RECIO_AHEAD   16384u	/* bytes read ahead at a record's start */
+#define RECIO_LOW     262144u	/* of a long record so much is waited for */
 
 enum rec_result {
 	REC_DONE,    /* *out is a whole record */
@@ -46,14 +47,24 @@ struct rec_reader {
 	bool bulk;		/* the record before was long: read less ahead */
 	bool dry;		/* the socket gave less than was asked of it */
 	bool urgent;		/* may take what the pool keeps in reserve */
+	bool patient;		/* set by the owner, who wants records whole */
+	uint32_t low;		/* bytes that make the socket readable */
 	uint32_t ahead_at, ahead_len;
 	uint64_t bytes;		/* read since the start */
 	uint8_t ahead[RECIO_AHEAD];
 };
 
+/*
+ * A reader is impatient at first. A patient one sets SO_RCVLOWAT, so that the
+ * rest of a long record is a few events and not one for each segment; the
+ * end of the connection is an event all the same.
+ */
 void rec_reader_init(struct rec_reader *rd, struct rec_pool *pool,
     enum rec_store store);
 void rec_reader_clear(struct rec_reader *rd);
+
+/* What the socket has that a patient reader was not told of yet. */
+uint32_t rec_reader_unread(const struct rec_reader *rd, int fd);
 
 /*
  * Reads on. For REC_DONE *out is the caller's, and he calls again before he
