@@ -157,7 +157,7 @@ class Libnfs(Client):
         self.tell("stop")
         self.drain(SILENCE_S + 120)
         got = json.loads(self.result.read_text())
-        calls = [tuple(map(float, line.split(",")[2::2]))
+        calls = [tuple(map(float, line.split(",")[2:5:2]))
                  for line in self.records.read_text().splitlines()[1:]]
         errors = [float(v.split()[0]) for v in got["violations"]]
         return Result(

@@ -83,6 +83,9 @@ void calls_seen(struct calls *c, const uint8_t *head, size_t head_len,
 /* Records that were no RPC call. */
 uint64_t calls_garbage(const struct calls *c);
 void calls_print(const struct calls *c, FILE *f);
+/* A line for each different call: XID HASH PROCEDURE TIMES FIRST LATEST,
+ * so that the captures of two backends can be held together. */
+void calls_list(const struct calls *c, FILE *f);
 
 /* Bounded reader of XDR. */
 struct cursor {

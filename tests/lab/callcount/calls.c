@@ -250,3 +250,18 @@ calls_print(const struct calls *c, FILE *f)
 	}
 	fprintf(f, "]");
 }
+
+void
+calls_list(const struct calls *c, FILE *f)
+{
+	for (size_t i = 0; i < c->size; i++) {
+		const struct call *e = &c->at[i];
+
+		if (e->seen > 0)
+			fprintf(f,
+			    "%08" PRIx32 " %016" PRIx64 " %s %" PRIu32
+			    " %.6f %.6f\n",
+			    e->xid, e->hash, procedures[e->procedure].name,
+			    e->seen, e->first.time, e->latest.time);
+	}
+}

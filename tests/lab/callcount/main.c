@@ -4,10 +4,10 @@
  * Runs until its standard input ends or SIGINT or SIGTERM comes, says
  * "ready" on standard error once it listens.  Exit status: 0 the capture was
  * whole, 3 it was not (the JSON says "valid": false), 1 it could not work.
- * Usage: callcount [-i INTERFACE] [-p PORT] [-B MIB] [-m] [-o] [-v]
- *        callcount -r FILE [-m] [-v]    (what tcpdump -w wrote)
+ * Usage: callcount [-i INTERFACE] [-p PORT] [-B MIB] [-m] [-o] [-v] [-l LIST]
+ *        callcount -r FILE [-m] [-v] [-l LIST]  (what tcpdump -w wrote)
  * With -o it counts what goes out of the interface, not what comes in; with
- * -v it shows every call.
+ * -v it shows every call; -l writes all different calls to a file.
  * With -m a connection may have begun before the capture: right only if it
  * was idle when the capture began.
  */
@@ -191,21 +191,33 @@ report(struct capture *c, const struct calls *calls)
 	return valid;
 }
 
+static void
+write_list(const struct calls *calls, const char *path)
+{
+	FILE *f = fopen(path, "we");
+
+	if (f == NULL)
+		err(1, "%s", path);
+	calls_list(calls, f);
+	if (fclose(f) != 0)
+		err(1, "%s", path);
+}
+
 static const char usage[] =
     "usage: callcount [-i INTERFACE] [-p PORT] [-B MIB] [-r FILE] [-m] "
-    "[-o] [-v]";
+    "[-o] [-v] [-l LIST]";
 
 int
 main(int argc, char **argv)
 {
-	const char *interface = "lo", *file = NULL;
+	const char *interface = "lo", *file = NULL, *list = NULL;
 	int opt, buffer_mib = BUFFER_MIB;
 	uint16_t port = 2049;
 	bool trace = false, outbound = false, valid;
 	struct capture c = {0};
 	struct calls *calls;
 
-	while ((opt = getopt(argc, argv, "i:p:B:r:mov")) != -1) {
+	while ((opt = getopt(argc, argv, "i:p:B:r:l:mov")) != -1) {
 		if (opt == 'i')
 			interface = optarg;
 		else if (opt == 'p')
@@ -214,6 +226,8 @@ main(int argc, char **argv)
 			buffer_mib = atoi(optarg);
 		else if (opt == 'r')
 			file = optarg;
+		else if (opt == 'l')
+			list = optarg;
 		else if (opt == 'o')
 			outbound = true;
 		else if (opt == 'm')
@@ -237,6 +251,8 @@ main(int argc, char **argv)
 	else
 		capture_run(&c, stop_signals());
 	valid = report(&c, calls);
+	if (list != NULL)
+		write_list(calls, list);
 	streams_free(c.streams);
 	calls_free(calls);
 	pcap_close(c.pcap);

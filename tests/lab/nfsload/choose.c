@@ -344,6 +344,8 @@ choose(struct load *l, struct slot *s)
 	struct op *op = &s->op;
 	bool first = l->mix != MIX_NAMES && model_count(s, NF3REG) == 0;
 
+	if (pending_choose(l, s))
+		return;
 	do {
 		model_object_free(op->made);
 		memset(op, 0, sizeof *op);

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -21,13 +22,14 @@
 
 #include "nfsload.h"
 
-enum { PORT_LOW = 512, PORT_HIGH = 1023 };
+enum { PORT_LOW = 512, PORT_HIGH = 1023, CONNECT_MS = 10000 };
 static const double RETRY_S = 0.1;
 
 struct conn {
 	struct load *load;
 	int number, fd;
-	int port; /* our own, kept over reconnects */
+	int port;        /* our own, kept over reconnects */
+	bool connecting; /* the SYN is not answered yet */
 	double retry_at;
 	struct slot *first, **last; /* waiting to be sent */
 	uint8_t *out;
@@ -131,7 +133,7 @@ sync_call(int fd, const uint8_t *call, size_t len, uint8_t *reply, size_t size)
 	return (ssize_t)at;
 }
 
-/* Connects; false if that is not possible now. */
+/* Begins to connect; false if that is not possible now. */
 static bool
 conn_start(struct conn *c)
 {
@@ -142,13 +144,44 @@ conn_start(struct conn *c)
 		return false;
 	c->mark_len = c->in_len = c->out_len = c->out_at = 0;
 	c->fragment_left = 0;
+	c->connecting = false;
+	(void)fcntl(c->fd, F_SETFL, O_NONBLOCK);
 	if (connect(c->fd, (struct sockaddr *)&to, sizeof to) == 0)
 		return true; /* to a local address: at once, good or bad */
+	c->connecting = errno == EINPROGRESS;
+	if (c->connecting)
+		return true;
 	if (errno == ECONNREFUSED)
 		stats_count("refused");
 	close(c->fd);
 	c->fd = -1;
 	return false;
+}
+
+/* The end of an attempt to connect. */
+static bool
+conn_connected(struct conn *c)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	c->connecting = false;
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
+	    error == 0)
+		return true;
+	if (error == ECONNREFUSED)
+		stats_count("refused");
+	close(c->fd);
+	c->fd = -1;
+	return false;
+}
+
+static bool
+connected_soon(struct conn *c)
+{
+	struct pollfd p = {c->fd, POLLOUT, 0};
+
+	return poll(&p, 1, CONNECT_MS) == 1 && conn_connected(c);
 }
 
 struct conn *
@@ -165,7 +198,7 @@ conn_new(struct load *l, int number)
 	c->in = malloc(REPLY_MAX);
 	if (c->out == NULL || c->in == NULL)
 		err(1, "malloc");
-	if (!conn_start(c))
+	if (!conn_start(c) || (c->connecting && !connected_soon(c)))
 		err(1, "connect to %s port %d", l->host, l->port);
 	return c;
 }
@@ -189,7 +222,7 @@ conn_fd(const struct conn *c)
 short
 conn_events(const struct conn *c)
 {
-	bool out = c->first != NULL || c->out_at < c->out_len;
+	bool out = c->connecting || c->first != NULL || c->out_at < c->out_len;
 
 	return (short)(POLLIN | (out ? POLLOUT : 0));
 }
@@ -247,6 +280,13 @@ queue_again(struct conn *c)
 }
 
 static void
+conn_again(struct conn *c)
+{
+	stats_count("reconnects");
+	queue_again(c);
+}
+
+static void
 conn_lost(struct conn *c, const char *why, double now)
 {
 	close(c->fd);
@@ -267,10 +307,8 @@ conn_tick(struct conn *c, double now)
 
 	if (c->fd < 0 && l->reconnect && now >= c->retry_at) {
 		c->retry_at = now + RETRY_S;
-		if (conn_start(c)) {
-			stats_count("reconnects");
-			queue_again(c);
-		}
+		if (conn_start(c) && !c->connecting)
+			conn_again(c);
 	}
 	for (int i = 0; l->timeo > 0 && i < l->slots_n; i++) {
 		struct slot *s = &l->slots[i];
@@ -316,7 +354,7 @@ void
 conn_send(struct conn *c, struct slot *s)
 {
 	queue(c, s);
-	if (c->fd >= 0)
+	if (c->fd >= 0 && !c->connecting)
 		conn_write(c, now_s());
 }
 
@@ -383,6 +421,11 @@ conn_read(struct conn *c, double now)
 void
 conn_ready(struct conn *c, short revents, double now)
 {
+	if (c->connecting) {
+		if (conn_connected(c))
+			conn_again(c);
+		return;
+	}
 	if (revents & (POLLIN | POLLERR | POLLHUP))
 		conn_read(c, now);
 	if (c->fd >= 0 && revents & POLLOUT)

@@ -36,6 +36,9 @@ static const char usage[] =
     "      --timeo S        send a call again on the same connection when\n"
     "                       it has had no reply for S seconds, likewise\n"
     "  -o, --json FILE      the result (standard output)\n"
+    "      --crash          the server may die: unstable WRITEs are sent\n"
+    "                       again when the verifier says that they were lost\n"
+    "      --full           the volume may be full: NOSPC is no violation\n"
     "      --ticks          every 200 ms on standard output, which is not\n"
     "                       the result's then: tick NOW CALLS OLDEST\n"
     "                       (calls answered; when the oldest call that\n"
@@ -65,7 +68,7 @@ slot_go(struct load *l, struct slot *s)
 			s->done = true;
 			return;
 		}
-	} else if (l->stopping) {
+	} else if (l->stopping && s->pending.object == NULL) {
 		s->done = true;
 		return;
 	} else {
@@ -350,7 +353,8 @@ static const struct option options[] = {{"port", 1, NULL, 'p'},
     {"json", 1, NULL, 'o'}, {"writes-1m", 1, NULL, 'W'},
     {"drain", 1, NULL, 'D'}, {"reconnect", 0, NULL, 'R'},
     {"cross-renames", 0, NULL, 'X'}, {"io-max", 1, NULL, 'I'},
-    {"timeo", 1, NULL, 'T'}, {"ticks", 0, NULL, 'K'}, {"records", 1, NULL, 'C'},
+    {"timeo", 1, NULL, 'T'}, {"crash", 0, NULL, 'A'}, {"full", 0, NULL, 'F'},
+    {"ticks", 0, NULL, 'K'}, {"records", 1, NULL, 'C'},
     {"dump", 1, NULL, 'U'}, {"compare", 1, NULL, 'V'}, {NULL, 0, NULL, 0}};
 
 /* clang-format off */
@@ -372,6 +376,8 @@ option(struct load *l, struct files *f, int opt, const char *arg)
 	case 'I': l->io_max = (uint32_t)atoi(arg); break;
 	case 'X': l->cross_renames = true; break;
 	case 'R': l->reconnect = true; break;
+	case 'A': l->crash = true; break;
+	case 'F': l->full = true; break;
 	case 'K': l->ticks = true; break;
 	case 'T': l->timeo = atof(arg); break;
 	case 'C': f->records = arg; break;

@@ -68,6 +68,7 @@ model_reset(struct load *l, struct slot *s)
 	model_object_free(s->op.made);
 	s->op.made = NULL;
 	s->check_object = NULL;
+	s->pending.object = NULL;
 	for (int i = 0; i < SHARED_DIRS * NAMES_PER_DIR; i++) {
 		struct place *p = &s->places[i];
 

@@ -13,6 +13,7 @@
  *	model.c		objects and names of a slot, and how a call changes them
  *	choose.c	which call a slot makes next
  *	judge.c		is this answer the right one?
+ *	pending.c	unstable WRITEs that a server may lose
  *	verify.c	the pass over everything at the end; dump and compare
  *	stats.c		records of calls, marks, violations; the JSON
  *
@@ -42,6 +43,7 @@ enum {
 	NAME_LEN = 48,
 	FH_MAX = 64,
 	CONNS_MAX = 16,
+	PENDING_MAX = 4, /* unstable WRITEs before their COMMIT */
 	KINDS = 22, /* NFSv3 procedures; RFC 1813 section 3 */
 };
 
@@ -109,6 +111,23 @@ struct op {                    /* the one call of a slot */
 	double queued, sent; /* CLOCK_MONOTONIC seconds */
 };
 
+/*
+ * With --crash: what a server that dies may lose.  Unstable WRITEs of one
+ * file, kept until a COMMIT with their verifier; with another one they are
+ * sent again, as a kernel does it (RFC 1813 section 4.8).  Meanwhile the
+ * slot does nothing else, so no other answer depends on them.
+ */
+struct pending {
+	struct object *object; /* NULL: there are none */
+	int n, again;          /* how many; how many of them were sent again */
+	bool lost;             /* the verifier changed: send all again */
+	char verf[NFS3_WRITEVERFSIZE];
+	struct {
+		uint64_t offset;
+		uint32_t count, version;
+	} write[PENDING_MAX];
+};
+
 struct conn;
 
 struct slot {
@@ -124,6 +143,7 @@ struct slot {
 	struct object *objects;
 	struct place places[SHARED_DIRS * NAMES_PER_DIR];
 	struct op op;
+	struct pending pending;
 	/* verify.c's position */
 	struct object *check_object;
 	int check_place;
@@ -138,7 +158,7 @@ struct load { /* everything */
 	uint32_t io_max; /* largest READ and WRITE, bytes */
 	enum write_mix mix;
 	double seconds, drain, timeo;
-	bool reconnect, cross_renames, ticks;
+	bool reconnect, cross_renames, ticks, crash, full;
 	uint64_t seed;
 	/* state */
 	struct slot *slots;
@@ -226,6 +246,14 @@ void load_reply(struct load *l, const uint8_t *buf, size_t len);
 /* -- judge.c -- */
 
 void judge(struct load *l, struct slot *s, const struct answer *a);
+
+/* -- pending.c -- */
+
+/* The slot's next call, if its unstable WRITEs ask for one. */
+bool pending_choose(struct load *l, struct slot *s);
+/* A WRITE or COMMIT succeeded; false when the file's attributes need not be
+ * right yet. */
+bool pending_judge(struct slot *s, const struct answer *a);
 
 /* -- verify.c -- */
 

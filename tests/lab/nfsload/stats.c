@@ -26,6 +26,7 @@ static const double PAUSE_S = 0.020, SOON_S = 0.050;
 
 struct record {
 	double queued, sent, done;
+	uint32_t xid;
 	uint8_t kind;
 	bool verifying;
 	uint16_t slot;
@@ -55,7 +56,7 @@ record_add(const struct slot *s, double done, bool verifying)
 			err(1, "realloc");
 	}
 	records[records_n++] = (struct record){s->op.queued, s->op.sent, done,
-	    (uint8_t)s->op.kind, verifying, (uint16_t)s->id};
+	    s->op.xid, (uint8_t)s->op.kind, verifying, (uint16_t)s->id};
 }
 
 void
@@ -127,13 +128,14 @@ violation(const struct slot *s, const char *form, ...)
 void
 stats_records(FILE *f)
 {
-	fprintf(f, "kind,slot,queued,sent,done\n");
+	fprintf(f, "kind,slot,queued,sent,done,xid\n");
 	for (size_t i = 0; i < records_n; i++) {
 		const struct record *r = &records[i];
 
 		if (!r->verifying)
-			fprintf(f, "%s,%u,%.6f,%.6f,%.6f\n", kind_name(r->kind),
-			    r->slot, r->queued, r->sent, r->done);
+			fprintf(f, "%s,%u,%.6f,%.6f,%.6f,%08x\n",
+			    kind_name(r->kind), r->slot, r->queued, r->sent,
+			    r->done, r->xid);
 	}
 }
 

@@ -1,0 +1,72 @@
+"""Did a call run twice?  Judged from the captures of all backends.
+
+An *instance* is one life of a backend: it ends when its server is cut off or
+its process dies.  A call seen twice within one instance ran twice: always
+wrong.  A call seen in two instances is right exactly when what the first one
+did was lost with it.  Whether it was is not in a capture.  What can be told
+from outside:
+
+  - an answered call must never be seen again;
+  - of a call that changes names, a second run over an effect that survived
+    ends in EXIST or NOENT, which the model of the client (nfsload) reports;
+  - for WRITE, COMMIT, SETATTR and an unchecked CREATE a second run with the
+    same arguments, before anything later of that file, makes no difference.
+
+So these are counted as reruns, by procedure, and judged with the model.
+"""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+SURE_S = 0.010  # clocks of a capture and of a client, compared
+
+
+@dataclass
+class Seen:
+    xid: str
+    procedure: str
+    times: int
+    first: float   # wall clock, seconds
+    latest: float
+
+
+def read_list(path):
+    """What callcount -l wrote: {identity: Seen}."""
+    out = {}
+    with open(path, encoding="ascii") as f:
+        for line in f:
+            xid, digest, procedure, times, first, latest = line.split()
+            out[xid, digest, procedure] = Seen(
+                xid, procedure, int(times), float(first), float(latest))
+    return out
+
+
+def judge(captures, ends, answered):
+    """(problems, reruns by procedure).
+
+    captures: [(host, {identity: Seen})]; ends: {host: [when an instance
+    ended]}; answered: {xid: when its answer came, or 0}; all wall clock."""
+    sightings, problems, reruns = defaultdict(list), [], Counter()
+    for host, seen in captures:
+        for identity, s in seen.items():
+            sightings[identity].append((host, s))
+    for places in sightings.values():
+        total = sum(s.times for _, s in places)
+        if total == 1:
+            continue
+        allowed = sum(1 + sum(s.first < end < s.latest for end in
+                              ends.get(host, ())) for host, s in places)
+        xid, what = places[0][1].xid, places[0][1].procedure
+        where = ", ".join(f"{s.times} on {host}" for host, s in places)
+        if total > allowed:
+            problems.append(f"{what} {xid} ran {total} times in {allowed} "
+                            f"lives of the backend ({where})")
+            continue
+        latest = max(s.latest for _, s in places)
+        done = answered.get(xid, 0)
+        if done and latest > done + SURE_S:
+            problems.append(f"{what} {xid} ran again {latest - done:.3f} s "
+                            f"after its answer ({where})")
+            continue
+        reruns[what] += total - 1
+    return problems, dict(reruns)
