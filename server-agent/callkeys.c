@@ -90,3 +90,93 @@ call_keys(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
 		break;
 	}
 }
+
+/* --- with a log: two steps */
+
+void
+log_keys_first(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
+    uint32_t volume, uint32_t proc, const struct nfs3_args *a)
+{
+	struct maker m = {set, secret, volume};
+
+	switch (proc) {
+	case NFS3_CREATE:
+		set->n = 0;
+		add_name(&m, &a->fh, &a->name, KEY_SHARED);
+		return;
+	case NFS3_RENAME:
+		set->n = 0;
+		add_name(&m, &a->fh, &a->name, KEY_SHARED);
+		add_name(&m, &a->fh2, &a->name2, KEY_SHARED);
+		return;
+	}
+	call_keys(set, secret, volume, proc, a);
+}
+
+static bool
+is_there(const struct prestate_object *o)
+{
+	return o->known == PRESTATE_EXISTS;
+}
+
+static void
+add_found(struct maker *m, enum kind kind, const struct prestate_object *o)
+{
+	struct nfs3_bytes fh = nfs3_fh_bytes(&o->fh);
+
+	if (is_there(o))
+		add(m, kind, &fh, NULL, KEY_EXCLUSIVE);
+}
+
+static void
+add_renamed(
+    struct maker *m, const struct nfs3_args *a, const struct prestate *before)
+{
+	bool dir = false;
+
+	for (unsigned i = 0; i < before->n; i++) {
+		add_found(m, KIND_OBJECT, &before->obj[i]);
+		dir = dir || (is_there(&before->obj[i]) &&
+				 before->obj[i].attr.type == NF3DIR);
+	}
+	if (!dir)
+		return;
+	add(m, KIND_OBJECT, &a->fh, NULL, KEY_EXCLUSIVE);
+	add(m, KIND_OBJECT, &a->fh2, NULL, KEY_EXCLUSIVE);
+}
+
+void
+log_keys_all(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
+    uint32_t volume, const struct prestate_call *call,
+    const struct prestate *before)
+{
+	struct maker m = {set, secret, volume};
+	const struct prestate_object *o = &before->obj[0];
+
+	log_keys_first(set, secret, volume, call->proc, &call->names);
+	switch (call->proc) {
+	case NFS3_REMOVE:
+	case NFS3_RMDIR:
+		add_found(&m, KIND_OBJECT, o);
+		break;
+	case NFS3_RENAME:
+		add_renamed(&m, &call->names, before);
+		break;
+	case NFS3_CREATE:
+		if (call->values.how != NFS3_UNCHECKED)
+			break;
+		add_found(&m, KIND_OBJECT, o);
+		if (call->values.sattr.set_size)
+			add_found(&m, KIND_DATA, o);
+		break;
+	}
+}
+
+bool
+log_keys_look_again(
+    const struct prestate_call *call, const struct prestate *before)
+{
+	return call->proc == NFS3_CREATE &&
+	       call->values.how == NFS3_UNCHECKED &&
+	       call->values.sattr.set_size && is_there(&before->obj[0]);
+}

@@ -49,6 +49,9 @@ void call_keys(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
  *	while nothing was held.
  *	It ends: only calls that ran in between can have changed it.
  *
+ * keys_more() true, but log_keys_look_again(): the same, the attributes that
+ * were read may be of a moment when somebody else held the inode's key.
+ *
  * Waiting for more keys while some are held is what a request never does: it
  * could wait for one that waits for it (keys.h).
  *
@@ -68,5 +71,9 @@ void log_keys_first(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
 void log_keys_all(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
     uint32_t volume, const struct prestate_call *call,
     const struct prestate *before);
+/* Do verdicts on this call need attributes (a size) that were read before
+ * the keys of log_keys_all() were held? */
+bool log_keys_look_again(
+    const struct prestate_call *call, const struct prestate *before);
 
 #endif

@@ -95,13 +95,19 @@ struct prestate_object {
 	struct nfs3_fattr dir;
 };
 
-#define PRESTATE_OBJECTS 2u
+#define PRESTATE_OBJECTS  2u
+#define PRESTATE_PEER_MAX 32u
 /* By procedure:	[0]			[1]
  *   RENAME		from			to
  *   LINK		the object		the new name
  *   SETATTR		the object		-
  *   all others		the name		- */
 struct prestate {
+	/* Where the caller's link to the backend was bound to (the address
+	 * that exports and squashing go by): the caller's bytes, kept in the
+	 * log, so that queries at recovery come from there, too. */
+	uint32_t peer_len;
+	uint8_t peer[PRESTATE_PEER_MAX];
 	bool now;   /* at recovery, not before the call */
 	unsigned n; /* of obj */
 	struct prestate_object obj[PRESTATE_OBJECTS];
@@ -124,6 +130,7 @@ struct prestate_query {
 #define PRESTATE_QUERY_MAX \
 	(RPC_CALL_HEADER_MAX + 4 + NFS3_FHSIZE + 4 + NFS3_NAMEMAX)
 
+/* Nothing is known yet, the peer neither. */
 void prestate_begin(
     struct prestate *ps, const struct prestate_call *call, bool now);
 
@@ -143,8 +150,11 @@ enum prestate_take {
 	PRESTATE_AGAIN, /* JUKEBOX: ask the same again a little later */
 	PRESTATE_BAD, /* no reply that a server gives: the link is of no use */
 };
-/* reply is the whole record, with its RPC header. A reply that denies the
- * credential or the procedure is taken as FAILED with NFS3ERR_ACCES. */
+/*
+ * reply is the whole record, with its RPC header. A reply that denies the
+ * credential or the procedure is taken as FAILED with NFS3ERR_ACCES, one that
+ * speaks of a trouble of the server's with NFS3ERR_SERVERFAULT.
+ */
 enum prestate_take prestate_answer(struct prestate *ps,
     const struct prestate_call *call, const struct prestate_query *q,
     const void *reply, size_t len);
@@ -162,20 +172,23 @@ bool prestate_is_sick(const struct prestate *ps);
  *	+---------------+---------------+---------------+---------------+
  *	|  version = 1  |  objects n    |  0            |  0            |
  *	+---------------+---------------+---------------+---------------+
- *	  n times:
- *	|  known        |  handle's len |  0            |  0            |
- *	+---------------+---------------+---------------+---------------+
- *	|  status                                                       |
+ *	|  peer: length, bytes, padding to four                         |
  *	+---------------------------------------------------------------+
- *	  EXISTS only: handle, padded to four; then
- *	  type 4 | mode 4 | nlink 4 | uid 4 | gid 4 | size 8 | fileid 8 |
- *	  atime 8 | mtime 8 | ctime 8
+ *	  n times:
+ *	|  known                                                        |
+ *	|  status                                                       |
+ *	  and of an object that EXISTS:
+ *	|  handle: length, bytes, padding to four                       |
+ *	|  type 4 | mode 4 | nlink 4 | uid 4 | gid 4 | size 8 |         |
+ *	|  fileid 8 | atime 8 | mtime 8 | ctime 8                       |
+ *	+---------------------------------------------------------------+
  *
  * used, rdev and fsid are not kept and come back as 0.
  */
 #define PRESTATE_VERSION    1u
-#define PRESTATE_OBJECT_MAX (8u + NFS3_FHSIZE + 60u)
-#define PRESTATE_BYTES_MAX  (4u + PRESTATE_OBJECTS * PRESTATE_OBJECT_MAX)
+#define PRESTATE_OBJECT_MAX (12u + NFS3_FHSIZE + 60u)
+#define PRESTATE_BYTES_MAX \
+	(8u + PRESTATE_PEER_MAX + PRESTATE_OBJECTS * PRESTATE_OBJECT_MAX)
 
 /* All must be known. Returns the length. */
 size_t prestate_encode(

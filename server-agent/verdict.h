@@ -66,21 +66,22 @@
  *   else				UNDEC.    V_FOREIGN
  * SETATTR
  *   guard that did not hold before	NOT_DONE  V_GUARD	NOT_SYNC again
- *   no value given, or all W and all B
- *     without guard			NOT_DONE  V_NO_TRACE	repeats
- *     with guard			HALF      V_NO_TRACE
  *   all W, not all B			DONE      V_SET
+ *   no value given, or all W and all B	NOT_DONE  V_NO_TRACE	repeats
  *   none W but those that are also B,
  *     the others all B			NOT_DONE  V_UNCHANGED
  *   else				HALF      V_SET_HALF
- *     HALF repeats the whole SETATTR without its guard: the guard held, and
- *     the effect may itself have moved ctime. The repeated SETATTR's status
- *     is the reply's. A size neither old nor new is that of lost unstable
- *     WRITEs: it is set (HALF). A time that is to be the server's counts as
- *     wanted once it differs from before: repeated, it is later, which is
- *     what a server's time is. A value that the server never shows
- *     (squashed owner, masked mode, set-user-id cleared by chown, a time
- *     that the file system rounds) costs one repetition and is DONE after.
+ *   With a guard that held, HALF in the place of NOT_DONE in all rows but
+ *   the first.
+ *     HALF repeats the whole SETATTR without its guard, and the repeated
+ *     one's status is the reply's. The guard held; now ctime can be another
+ *     by the call's own effect, and an older one by what the crash lost.
+ *     A size neither old nor new is that of lost unstable WRITEs: it is set.
+ *     A time that is to be the server's counts as wanted once it differs
+ *     from before: repeated, it is later, which is what a server's time is.
+ *     A value that the server never shows (squashed owner, masked mode,
+ *     set-user-id cleared by chown, a time that the file system rounds)
+ *     costs one repetition and is DONE after.
  *
  * Queries that fail. Failed before with anything but a sick status
  * (prestate_is_sick): the call fails the same, and changes nothing: NOT_DONE
@@ -128,6 +129,7 @@ enum verdict_reason {
 	V_WOULD_FAIL,
 	V_FINISHED,        /* HALF, and its SETATTR was answered */
 	V_FOREIGN,         /* something there that this call cannot have made */
+	V_NO_BEFORE,       /* the pre-state in the log cannot be read */
 	V_SICK,            /* the pre-state is an error of the disk */
 	V_NOW_FAILED,      /* a query fails now that worked before */
 	V_FINISH_REFUSED,  /* the SETATTR that was to finish it failed */
@@ -172,7 +174,8 @@ struct verdict {
 	bool guard; /* only by no_unguard */
 };
 
-/* opt may be NULL: Ganesha, all rules. */
+/* before is NULL if it does not decode. opt may be NULL: Ganesha, all
+ * rules. */
 void verdict_judge(struct verdict *v, const struct prestate_call *call,
     const struct prestate *before, const struct prestate *now,
     const struct verdict_options *opt);
@@ -186,14 +189,11 @@ enum verdict_take {
 	VERDICT_TAKEN, /* now the queries again, then verdict_settle() */
 	VERDICT_AGAIN, /* JUKEBOX: send it again a little later */
 	VERDICT_HELD,  /* IO, ROFS, STALE, SERVERFAULT: is the disk healthy?
-			* (DESIGN section 5) If it is, verdict_believe() */
+			* (DESIGN section 5) If it is, as VERDICT_TAKEN */
 	VERDICT_BAD,   /* no reply that a server gives: send it anew */
 };
 enum verdict_take verdict_finished(
     struct verdict *v, const void *reply, size_t len);
-/* The held status is the server's true answer. As VERDICT_TAKEN. */
-void verdict_believe(struct verdict *v);
-
 /* After verdict_finished(): the queries' results now. */
 void verdict_settle(struct verdict *v, const struct prestate_call *call,
     const struct prestate *now);

@@ -1,0 +1,414 @@
+/*
+ * Did it take effect? The table in verdict.h, row by row. Pure.
+ */
+#include "server-agent/verdict.h"
+
+const char *const verdict_kind_names[VERDICT_KINDS] = {
+    "not done", "done", "half done", "undecidable"};
+
+const char *const verdict_reason_names[VERDICT_REASONS] = {
+    "the name was there before",
+    "still absent",
+    "made",
+    "made, but not all its values set",
+    "truncated",
+    "the name was absent before",
+    "gone",
+    "still there",
+    "both names are one inode",
+    "moved",
+    "linked",
+    "its guard did not hold",
+    "no trace of an effect",
+    "set",
+    "set in part",
+    "unchanged",
+    "it fails without an effect",
+    "half done, finished now",
+    "something else is there, which it cannot have made",
+    "what was there before cannot be read from the log",
+    "an error of the disk came before it",
+    "what worked before it fails now",
+    "half done, and the server refuses to finish it",
+    "half done, and gone while it was finished",
+};
+
+static void
+judge(struct verdict *v, enum verdict_kind kind, enum verdict_reason reason)
+{
+	v->kind = kind;
+	v->reason = reason;
+}
+
+static bool
+is_there(const struct prestate_object *o)
+{
+	return o->known == PRESTATE_EXISTS;
+}
+
+static bool
+is_absent(const struct prestate_object *o)
+{
+	return o->known == PRESTATE_ABSENT;
+}
+
+/* Both absent, or both the same inode. */
+static bool
+is_as_before(const struct prestate_object *before,
+    const struct prestate_object *now, const struct verdict_options *opt)
+{
+	return (is_absent(before) && is_absent(now)) ||
+	       prestate_same(before, now) ||
+	       (opt->no_inode && is_there(before) && is_there(now));
+}
+
+static bool
+time_equal(const struct nfs3_time *a, const struct nfs3_time *b)
+{
+	return a->sec == b->sec && a->nsec == b->nsec;
+}
+
+/* --- CREATE, MKDIR, SYMLINK, MKNOD */
+
+static uint32_t
+made_type(const struct prestate_call *call)
+{
+	switch (call->proc) {
+	case NFS3_MKDIR:
+		return NF3DIR;
+	case NFS3_SYMLINK:
+		return NF3LNK;
+	case NFS3_MKNOD:
+		return call->values.type;
+	}
+	return NF3REG;
+}
+
+/* What a backend makes of an exclusive verifier: seconds of two times. The
+ * bytes are the server's own words, and this runs on that server. */
+static void
+verifier_times(const uint8_t verf[8], enum verdict_verifier how,
+    uint32_t *atime, uint32_t *mtime)
+{
+	bool knfsd = how == VERDICT_VERF_KNFSD;
+
+	memcpy(atime, verf + (knfsd ? 4 : 0), sizeof(*atime));
+	memcpy(mtime, verf + (knfsd ? 0 : 4), sizeof(*mtime));
+	if (knfsd) {
+		*atime &= INT32_MAX;
+		*mtime &= INT32_MAX;
+	}
+}
+
+static bool
+has_verifier(const uint8_t verf[8], const struct nfs3_fattr *now)
+{
+	uint32_t a, m;
+
+	verifier_times(verf, VERDICT_VERF_GANESHA, &a, &m);
+	if ((now->atime.sec == a && now->mtime.sec == m) ||
+	    (now->atime.sec == (a & INT32_MAX) &&
+		now->mtime.sec == (m & INT32_MAX)))
+		return true;
+	verifier_times(verf, VERDICT_VERF_KNFSD, &a, &m);
+	return now->atime.sec == a && now->mtime.sec == m;
+}
+
+/* Fills set with what an exclusively made file lacks; false: nothing. */
+static bool
+lacks_verifier(struct nfs3_sattr *set, const struct prestate_call *call,
+    const struct nfs3_fattr *now, const struct verdict_options *opt)
+{
+	if (opt->no_verifier || has_verifier(call->values.verf, now))
+		return false;
+	set->set_atime = set->set_mtime = NFS3_CLIENT_TIME;
+	verifier_times(
+	    call->values.verf, opt->verifier, &set->atime.sec, &set->mtime.sec);
+	return true;
+}
+
+/* Fills set with those of the given values that a made object lacks; false:
+ * it lacks none. Which are looked at, and why: verdict.h. */
+static bool
+lacks_values(struct nfs3_sattr *set, const struct nfs3_sattr *want,
+    const struct nfs3_fattr *now)
+{
+	set->uid = want->uid;
+	set->gid = want->gid;
+	set->size = want->size;
+	set->atime = want->atime;
+	set->mtime = want->mtime;
+	set->set_uid = want->set_uid && want->uid != now->uid;
+	set->set_gid = want->set_gid && want->gid != now->gid;
+	if (now->type == NF3LNK)
+		return set->set_uid || set->set_gid;
+	set->set_size =
+	    want->set_size && now->type == NF3REG && want->size != now->size;
+	if (want->set_atime == NFS3_CLIENT_TIME &&
+	    !time_equal(&want->atime, &now->atime))
+		set->set_atime = NFS3_CLIENT_TIME;
+	if (want->set_mtime == NFS3_CLIENT_TIME &&
+	    !time_equal(&want->mtime, &now->mtime))
+		set->set_mtime = NFS3_CLIENT_TIME;
+	return set->set_uid || set->set_gid || set->set_size ||
+	       set->set_atime != NFS3_DONT_CHANGE ||
+	       set->set_mtime != NFS3_DONT_CHANGE;
+}
+
+static void
+judge_made(struct verdict *v, const struct prestate_call *call,
+    const struct prestate_object *now, const struct verdict_options *opt)
+{
+	bool lacks;
+
+	if (!opt->no_inode &&
+	    (now->attr.type != made_type(call) ||
+		(call->proc == NFS3_SYMLINK && !now->target_same))) {
+		judge(v, VERDICT_UNDECIDABLE, V_FOREIGN);
+		return;
+	}
+	v->fh = now->fh;
+	if (call->proc == NFS3_CREATE && call->values.how == NFS3_EXCLUSIVE)
+		lacks = lacks_verifier(&v->set, call, &now->attr, opt);
+	else
+		lacks = lacks_values(&v->set, &call->values.sattr, &now->attr);
+	if (lacks && !opt->no_half)
+		judge(v, VERDICT_HALF, V_MADE_HALF);
+	else
+		judge(v, VERDICT_DONE, V_MADE);
+}
+
+/* An unchecked CREATE of a name that was there. */
+static void
+judge_unchecked(struct verdict *v, const struct nfs3_sattr *want,
+    const struct prestate_object *before, const struct prestate_object *now,
+    const struct verdict_options *opt)
+{
+	if (!is_as_before(before, now, opt))
+		judge(v, VERDICT_UNDECIDABLE, V_FOREIGN);
+	else if (want->set_size && now->attr.size == want->size &&
+		 (before->attr.size != want->size || opt->no_trace))
+		judge(v, VERDICT_DONE, V_TRUNCATED);
+	else
+		judge(v, VERDICT_NOT_DONE, V_WAS_THERE);
+}
+
+static void
+judge_make(struct verdict *v, const struct prestate_call *call,
+    const struct prestate_object *before, const struct prestate_object *now,
+    const struct verdict_options *opt)
+{
+	if (is_there(before) && !opt->no_before) {
+		if (call->proc == NFS3_CREATE &&
+		    call->values.how == NFS3_UNCHECKED)
+			judge_unchecked(
+			    v, &call->values.sattr, before, now, opt);
+		else
+			judge(v, VERDICT_NOT_DONE, V_WAS_THERE);
+	} else if (is_absent(now))
+		judge(v, VERDICT_NOT_DONE, V_STILL_ABSENT);
+	else
+		judge_made(v, call, now, opt);
+}
+
+/* --- REMOVE, RMDIR, RENAME, LINK */
+
+static void
+judge_remove(struct verdict *v, const struct prestate_object *before,
+    const struct prestate_object *now, const struct verdict_options *opt)
+{
+	if (is_absent(before) && !opt->no_before)
+		judge(v, VERDICT_NOT_DONE, V_WAS_ABSENT);
+	else if (is_absent(now))
+		judge(v, VERDICT_DONE, V_GONE);
+	else if (is_as_before(before, now, opt))
+		judge(v, VERDICT_NOT_DONE, V_STILL_THERE);
+	else
+		judge(v, VERDICT_UNDECIDABLE, V_FOREIGN);
+}
+
+static void
+judge_rename(struct verdict *v, const struct prestate *before,
+    const struct prestate *now, const struct verdict_options *opt)
+{
+	const struct prestate_object *from = &before->obj[0];
+	const struct prestate_object *to = &before->obj[1];
+
+	if (is_absent(from) && !opt->no_before)
+		judge(v, VERDICT_NOT_DONE, V_WAS_ABSENT);
+	else if (prestate_same(from, to) && !opt->no_inode)
+		judge(v, VERDICT_NOT_DONE, V_ONE_INODE);
+	else if (is_absent(&now->obj[0]) &&
+		 is_as_before(from, &now->obj[1], opt))
+		judge(v, VERDICT_DONE, V_MOVED);
+	else if (is_as_before(from, &now->obj[0], opt) &&
+		 is_as_before(to, &now->obj[1], opt))
+		judge(v, VERDICT_NOT_DONE, V_STILL_THERE);
+	else
+		judge(v, VERDICT_UNDECIDABLE, V_FOREIGN);
+}
+
+static void
+judge_link(struct verdict *v, const struct prestate *before,
+    const struct prestate *now, const struct verdict_options *opt)
+{
+	if (is_there(&before->obj[1]) && !opt->no_before)
+		judge(v, VERDICT_NOT_DONE, V_WAS_THERE);
+	else if (is_absent(&now->obj[1]))
+		judge(v, VERDICT_NOT_DONE, V_STILL_ABSENT);
+	else if (is_as_before(&before->obj[0], &now->obj[1], opt))
+		judge(v, VERDICT_DONE, V_LINKED);
+	else
+		judge(v, VERDICT_UNDECIDABLE, V_FOREIGN);
+}
+
+/* --- SETATTR */
+
+/* The values that a SETATTR gives, counted by what became of them. */
+struct tally {
+	unsigned had;     /* as wanted, and as before */
+	unsigned reached; /* as wanted, and not as before */
+	unsigned lacks;   /* as before, and not as wanted */
+	unsigned strange; /* neither */
+};
+
+static void
+tally_add(struct tally *t, bool wanted, bool before)
+{
+	if (wanted)
+		(*(before ? &t->had : &t->reached))++;
+	else
+		(*(before ? &t->lacks : &t->strange))++;
+}
+
+static void
+tally_time(struct tally *t, enum nfs3_time_how how,
+    const struct nfs3_time *want, const struct nfs3_time *before,
+    const struct nfs3_time *now)
+{
+	bool same = time_equal(before, now);
+
+	if (how == NFS3_SERVER_TIME)
+		tally_add(t, !same, same);
+	else if (how == NFS3_CLIENT_TIME)
+		tally_add(t, time_equal(want, now), same);
+}
+
+static struct tally
+tally_values(const struct nfs3_sattr *want, const struct nfs3_fattr *before,
+    const struct nfs3_fattr *now, const struct verdict_options *opt)
+{
+	enum { MODE = 07777 };
+	struct tally t = {0};
+
+	if (want->set_mode)
+		tally_add(&t, (want->mode & MODE) == (now->mode & MODE),
+		    (before->mode & MODE) == (now->mode & MODE));
+	if (want->set_uid)
+		tally_add(&t, want->uid == now->uid, before->uid == now->uid);
+	if (want->set_gid)
+		tally_add(&t, want->gid == now->gid, before->gid == now->gid);
+	if (want->set_size)
+		tally_add(&t,
+		    want->size == now->size ||
+			(opt->no_size && before->size != now->size),
+		    before->size == now->size);
+	tally_time(
+	    &t, want->set_atime, &want->atime, &before->atime, &now->atime);
+	tally_time(
+	    &t, want->set_mtime, &want->mtime, &before->mtime, &now->mtime);
+	return t;
+}
+
+static void
+judge_setattr(struct verdict *v, const struct prestate_call *call,
+    const struct prestate_object *before, const struct prestate_object *now,
+    const struct verdict_options *opt)
+{
+	const struct nfs3_values *want = &call->values;
+	bool unguard = want->guard && !opt->no_unguard;
+	enum verdict_kind again = unguard ? VERDICT_HALF : VERDICT_NOT_DONE;
+	struct tally t;
+
+	if (want->guard &&
+	    !time_equal(&want->guard_ctime, &before->attr.ctime)) {
+		judge(v, VERDICT_NOT_DONE, V_GUARD);
+		return;
+	}
+	if (!is_as_before(before, now, opt)) {
+		judge(v, VERDICT_UNDECIDABLE, V_FOREIGN);
+		return;
+	}
+	v->fh = before->fh;
+	v->set = want->sattr;
+	v->guard = want->guard && opt->no_unguard;
+	t = tally_values(&want->sattr, &before->attr, &now->attr, opt);
+	if (t.lacks + t.strange == 0 && (t.reached > 0 || opt->no_trace))
+		judge(v, VERDICT_DONE, V_SET);
+	else if (t.lacks + t.strange == 0)
+		judge(v, again, V_NO_TRACE);
+	else if (t.reached + t.strange == 0)
+		judge(v, again, V_UNCHANGED);
+	else if (opt->no_half)
+		judge(v, VERDICT_DONE, V_SET);
+	else
+		judge(v, VERDICT_HALF, V_SET_HALF);
+}
+
+/* --- all */
+
+static bool
+any_failed(const struct prestate *ps)
+{
+	for (unsigned i = 0; i < ps->n; i++)
+		if (ps->obj[i].known == PRESTATE_FAILED)
+			return true;
+	return false;
+}
+
+void
+verdict_judge(struct verdict *v, const struct prestate_call *call,
+    const struct prestate *before, const struct prestate *now,
+    const struct verdict_options *opt)
+{
+	static const struct verdict_options all = {
+	    .verifier = VERDICT_VERF_GANESHA};
+
+	memset(v, 0, sizeof(*v));
+	if (opt == NULL)
+		opt = &all;
+	if (before == NULL || before->n != now->n) {
+		judge(v, VERDICT_UNDECIDABLE, V_NO_BEFORE);
+		return;
+	}
+	if (prestate_is_sick(before)) {
+		judge(v, VERDICT_UNDECIDABLE, V_SICK);
+		return;
+	}
+	if (any_failed(before)) {
+		judge(v, VERDICT_NOT_DONE, V_WOULD_FAIL);
+		return;
+	}
+	if (any_failed(now)) {
+		judge(v, VERDICT_UNDECIDABLE, V_NOW_FAILED);
+		return;
+	}
+	switch (call->proc) {
+	case NFS3_REMOVE:
+	case NFS3_RMDIR:
+		judge_remove(v, &before->obj[0], &now->obj[0], opt);
+		break;
+	case NFS3_RENAME:
+		judge_rename(v, before, now, opt);
+		break;
+	case NFS3_LINK:
+		judge_link(v, before, now, opt);
+		break;
+	case NFS3_SETATTR:
+		judge_setattr(v, call, &before->obj[0], &now->obj[0], opt);
+		break;
+	default:
+		judge_make(v, call, &before->obj[0], &now->obj[0], opt);
+		break;
+	}
+}

@@ -1,0 +1,770 @@
+/*
+ * The table of verdict.h, row by row: a call begun on a small file system,
+ * cut after some of its steps, judged.
+ */
+#include <string.h>
+
+#include "tests/unit/unit.h"
+#include "tests/unit/verdictbed.h"
+
+enum { UID = 1, DIR = 1, DIR2 = 2 };
+enum { ALL = 99 }; /* steps: until it is finished */
+
+static const struct nfs3_sattr mode_only = {.set_mode = true, .mode = 0644};
+static const struct nfs3_sattr many = {
+    .set_mode = true,
+    .mode = 0640,
+    .set_uid = true,
+    .uid = UID,
+    .set_gid = true,
+    .gid = 9,
+    .set_size = true,
+    .size = 30,
+    .set_atime = NFS3_SERVER_TIME,
+    .set_mtime = NFS3_CLIENT_TIME,
+    .mtime = {77, 500},
+};
+static const struct nfs3_sattr truncate_30 = {.set_size = true, .size = 30};
+static const struct nfs3_sattr truncate_0 = {
+    .set_mode = true, .mode = 0644, .set_size = true};
+static const struct nfs3_sattr touch = {
+    .set_atime = NFS3_SERVER_TIME, .set_mtime = NFS3_SERVER_TIME};
+static const struct nfs3_sattr nothing = {.set_mode = false};
+
+/* --- the calls */
+
+static void
+make(struct vbed *b, uint32_t proc, const struct nfs3_sattr *s)
+{
+	vb_put_call(&b->record, proc, UID);
+	vb_put_dirop(&b->record, &b->fs, DIR, "a");
+	if (proc == NFS3_MKNOD)
+		put32(&b->record, NF3FIFO);
+	vb_put_sattr(&b->record, s);
+	if (proc == NFS3_SYMLINK)
+		put_string(&b->record, "../to");
+}
+
+static void
+create(struct vbed *b, enum nfs3_createmode how, const struct nfs3_sattr *s)
+{
+	vb_put_call(&b->record, NFS3_CREATE, UID);
+	vb_put_dirop(&b->record, &b->fs, DIR, "a");
+	put32(&b->record, how);
+	if (how == NFS3_EXCLUSIVE)
+		put_raw(&b->record, "\5\6\7\200\1\2\3\4", 8);
+	else
+		vb_put_sattr(&b->record, s);
+}
+
+static void
+guarded(struct vbed *b)
+{
+	create(b, NFS3_GUARDED, &many);
+}
+
+static void
+guarded_mode(struct vbed *b)
+{
+	create(b, NFS3_GUARDED, &mode_only);
+}
+
+static void
+unchecked(struct vbed *b)
+{
+	create(b, NFS3_UNCHECKED, &many);
+}
+
+static void
+truncating(struct vbed *b)
+{
+	create(b, NFS3_UNCHECKED, &truncate_0);
+}
+
+static void
+unchecked_mode(struct vbed *b)
+{
+	create(b, NFS3_UNCHECKED, &mode_only);
+}
+
+static void
+exclusive(struct vbed *b)
+{
+	create(b, NFS3_EXCLUSIVE, NULL);
+}
+
+static void
+mkdir_(struct vbed *b)
+{
+	make(b, NFS3_MKDIR, &many);
+}
+
+static void
+symlink_(struct vbed *b)
+{
+	make(b, NFS3_SYMLINK, &many);
+}
+
+static void
+mknod_(struct vbed *b)
+{
+	make(b, NFS3_MKNOD, &many);
+}
+
+static void
+remove_(struct vbed *b)
+{
+	vb_put_call(&b->record, NFS3_REMOVE, UID);
+	vb_put_dirop(&b->record, &b->fs, DIR, "a");
+}
+
+static void
+rmdir_(struct vbed *b)
+{
+	vb_put_call(&b->record, NFS3_RMDIR, UID);
+	vb_put_dirop(&b->record, &b->fs, DIR, "a");
+}
+
+static void
+rename_(struct vbed *b)
+{
+	vb_put_call(&b->record, NFS3_RENAME, UID);
+	vb_put_dirop(&b->record, &b->fs, DIR, "a");
+	vb_put_dirop(&b->record, &b->fs, DIR2, "b");
+}
+
+static void
+link_(struct vbed *b)
+{
+	vb_put_call(&b->record, NFS3_LINK, UID);
+	vb_put_fh(&b->record, &b->fs, (unsigned)mini_lookup(&b->fs, DIR, "f"));
+	vb_put_dirop(&b->record, &b->fs, DIR, "a");
+}
+
+static void
+setattr(struct vbed *b, const struct nfs3_sattr *s, int guard)
+{
+	unsigned ino = (unsigned)mini_lookup(&b->fs, DIR, "f");
+	const struct nfs3_time *c = &b->fs.inode[ino].ctime;
+
+	vb_put_call(&b->record, NFS3_SETATTR, UID);
+	vb_put_fh(&b->record, &b->fs, ino);
+	vb_put_sattr(&b->record, s);
+	put32(&b->record, guard != 0);
+	if (guard != 0) {
+		put32(&b->record, guard > 0 ? c->sec : 5);
+		put32(&b->record, c->nsec);
+	}
+}
+
+static void
+set_many(struct vbed *b)
+{
+	setattr(b, &many, 0);
+}
+
+static void
+set_many_guarded(struct vbed *b)
+{
+	setattr(b, &many, 1);
+}
+
+static void
+set_many_misguarded(struct vbed *b)
+{
+	setattr(b, &many, -1);
+}
+
+static void
+set_mode(struct vbed *b)
+{
+	setattr(b, &mode_only, 0);
+}
+
+static void
+set_mode_guarded(struct vbed *b)
+{
+	setattr(b, &mode_only, 1);
+}
+
+static void
+set_size(struct vbed *b)
+{
+	setattr(b, &truncate_30, 0);
+}
+
+static void
+set_server_times(struct vbed *b)
+{
+	setattr(b, &touch, 0);
+}
+
+static void
+set_nothing(struct vbed *b)
+{
+	setattr(b, &nothing, 0);
+}
+
+/* --- what is there before, and what happens meanwhile */
+
+static void
+file_a(struct minifs *fs)
+{
+	unsigned ino = mini_put(fs, DIR, "a", NF3REG, UID, 0600);
+
+	fs->inode[ino].size = fs->inode[ino].disk_size = 100;
+}
+
+static void
+file_a_empty(struct minifs *fs)
+{
+	mini_put(fs, DIR, "a", NF3REG, UID, 0600);
+}
+
+static void
+dir_a(struct minifs *fs)
+{
+	mini_put(fs, DIR, "a", NF3DIR, UID, 0755);
+}
+
+static void
+fifo_a(struct minifs *fs)
+{
+	mini_put(fs, DIR, "a", NF3FIFO, UID, 0644);
+}
+
+static void
+link_a(struct minifs *fs)
+{
+	unsigned ino = mini_put(fs, DIR, "a", NF3LNK, UID, 0777);
+
+	strcpy(fs->inode[ino].target, "other");
+}
+
+static void
+file_a_b(struct minifs *fs)
+{
+	file_a(fs);
+	mini_put(fs, DIR2, "b", NF3REG, UID, 0600);
+}
+
+static void
+one_inode(struct minifs *fs)
+{
+	file_a(fs);
+	mini_put_link(fs, DIR2, "b", (unsigned)mini_lookup(fs, DIR, "a"));
+}
+
+static void
+dir_2_shut(struct minifs *fs)
+{
+	file_a(fs);
+	fs->inode[DIR2].mode = 0;
+}
+
+static void
+another_a(struct minifs *fs)
+{
+	mini_drop(fs, DIR, "a");
+	file_a(fs);
+}
+
+static void
+another_b(struct minifs *fs)
+{
+	mini_drop(fs, DIR2, "b");
+	mini_put(fs, DIR2, "b", NF3REG, UID, 0600);
+}
+
+static void
+shut(struct minifs *fs)
+{
+	fs->inode[DIR].mode = 0;
+}
+
+static void
+f_lost(struct minifs *fs)
+{
+	mini_drop(fs, DIR, "f");
+}
+
+static void
+f_644(struct minifs *fs)
+{
+	fs->inode[mini_lookup(fs, DIR, "f")].mode = 0644;
+}
+
+static void
+f_unwritten(struct minifs *fs)
+{
+	fs->inode[mini_lookup(fs, DIR, "f")].disk_size = 7;
+}
+
+static void
+f_written(struct minifs *fs)
+{
+	mini_write(fs, (unsigned)mini_lookup(fs, DIR, "f"), 10, true);
+}
+
+struct row {
+	const char *name;
+	void (*call)(struct vbed *b);
+	void (*prepare)(struct minifs *fs);
+	unsigned steps;
+	void (*meanwhile)(struct minifs *fs);
+	enum verdict_kind kind;
+	enum verdict_reason reason;
+};
+
+#define NOT_DONE    VERDICT_NOT_DONE
+#define DONE        VERDICT_DONE
+#define HALF        VERDICT_HALF
+#define UNDECIDABLE VERDICT_UNDECIDABLE
+
+/* clang-format off */
+static const struct row rows[] = {
+	{"guarded", guarded, NULL, 0, NULL, NOT_DONE, V_STILL_ABSENT},
+	{"guarded, made", guarded, NULL, 1, NULL, HALF, V_MADE_HALF},
+	{"guarded, sized", guarded, NULL, 2, NULL, HALF, V_MADE_HALF},
+	{"guarded, owned", guarded, NULL, 3, NULL, HALF, V_MADE_HALF},
+	{"guarded, all", guarded, NULL, ALL, NULL, DONE, V_MADE},
+	{"guarded, mode alone", guarded_mode, NULL, 1, NULL, DONE, V_MADE},
+	{"guarded, there", guarded, file_a, ALL, NULL, NOT_DONE, V_WAS_THERE},
+	{"guarded, a fifo came", guarded, NULL, 0, fifo_a, UNDECIDABLE,
+	    V_FOREIGN},
+	{"guarded, shut before", guarded, shut, ALL, NULL, NOT_DONE,
+	    V_WOULD_FAIL},
+	{"guarded, shut now", guarded, NULL, 1, shut, UNDECIDABLE,
+	    V_NOW_FAILED},
+	{"unchecked", unchecked, NULL, 0, NULL, NOT_DONE, V_STILL_ABSENT},
+	{"unchecked, made", unchecked, NULL, 1, NULL, HALF, V_MADE_HALF},
+	{"unchecked, all", unchecked, NULL, ALL, NULL, DONE, V_MADE},
+	{"unchecked, there", unchecked, file_a, 0, NULL, NOT_DONE,
+	    V_WAS_THERE},
+	{"truncating", truncating, file_a, 0, NULL, NOT_DONE, V_WAS_THERE},
+	{"truncating, all", truncating, file_a, ALL, NULL, DONE, V_TRUNCATED},
+	{"truncating, empty", truncating, file_a_empty, ALL, NULL, NOT_DONE,
+	    V_WAS_THERE},
+	{"unchecked, no size", unchecked_mode, file_a, ALL, NULL, NOT_DONE,
+	    V_WAS_THERE},
+	{"unchecked, a directory", unchecked, dir_a, ALL, NULL, NOT_DONE,
+	    V_WAS_THERE},
+	{"unchecked, another came", unchecked, file_a, 0, another_a,
+	    UNDECIDABLE, V_FOREIGN},
+	{"exclusive", exclusive, NULL, 0, NULL, NOT_DONE, V_STILL_ABSENT},
+	{"exclusive, made", exclusive, NULL, 1, NULL, HALF, V_MADE_HALF},
+	{"exclusive, all", exclusive, NULL, ALL, NULL, DONE, V_MADE},
+	{"exclusive, there", exclusive, file_a, ALL, NULL, NOT_DONE,
+	    V_WAS_THERE},
+	{"mkdir", mkdir_, NULL, 0, NULL, NOT_DONE, V_STILL_ABSENT},
+	{"mkdir, made", mkdir_, NULL, 1, NULL, HALF, V_MADE_HALF},
+	{"mkdir, all", mkdir_, NULL, ALL, NULL, DONE, V_MADE},
+	{"mkdir, there", mkdir_, dir_a, ALL, NULL, NOT_DONE, V_WAS_THERE},
+	{"mkdir, a file came", mkdir_, NULL, 0, file_a, UNDECIDABLE,
+	    V_FOREIGN},
+	{"symlink", symlink_, NULL, 0, NULL, NOT_DONE, V_STILL_ABSENT},
+	{"symlink, made", symlink_, NULL, 1, NULL, HALF, V_MADE_HALF},
+	{"symlink, all", symlink_, NULL, ALL, NULL, DONE, V_MADE},
+	{"symlink, another came", symlink_, NULL, 0, link_a, UNDECIDABLE,
+	    V_FOREIGN},
+	{"mknod, made", mknod_, NULL, 1, NULL, HALF, V_MADE_HALF},
+	{"mknod, all", mknod_, NULL, ALL, NULL, DONE, V_MADE},
+	{"mknod, there", mknod_, fifo_a, ALL, NULL, NOT_DONE, V_WAS_THERE},
+	{"remove", remove_, file_a, 0, NULL, NOT_DONE, V_STILL_THERE},
+	{"remove, all", remove_, file_a, ALL, NULL, DONE, V_GONE},
+	{"remove, absent", remove_, NULL, ALL, NULL, NOT_DONE, V_WAS_ABSENT},
+	{"remove, another came", remove_, file_a, ALL, file_a, UNDECIDABLE,
+	    V_FOREIGN},
+	{"remove of a directory", remove_, dir_a, ALL, NULL, NOT_DONE,
+	    V_STILL_THERE},
+	{"rmdir", rmdir_, dir_a, 0, NULL, NOT_DONE, V_STILL_THERE},
+	{"rmdir, all", rmdir_, dir_a, ALL, NULL, DONE, V_GONE},
+	{"rename", rename_, file_a, 0, NULL, NOT_DONE, V_STILL_THERE},
+	{"rename, all", rename_, file_a, ALL, NULL, DONE, V_MOVED},
+	{"rename over", rename_, file_a_b, 0, NULL, NOT_DONE, V_STILL_THERE},
+	{"rename over, all", rename_, file_a_b, ALL, NULL, DONE, V_MOVED},
+	{"rename, absent", rename_, NULL, ALL, NULL, NOT_DONE, V_WAS_ABSENT},
+	{"rename, one inode", rename_, one_inode, ALL, NULL, NOT_DONE,
+	    V_ONE_INODE},
+	{"rename, target changed", rename_, file_a_b, 0, another_b,
+	    UNDECIDABLE, V_FOREIGN},
+	{"rename, moved, target changed", rename_, file_a, ALL, another_b,
+	    UNDECIDABLE, V_FOREIGN},
+	{"rename, source changed", rename_, file_a, 0, another_a,
+	    UNDECIDABLE, V_FOREIGN},
+	{"rename, target's shut", rename_, dir_2_shut, ALL, NULL, NOT_DONE,
+	    V_WOULD_FAIL},
+	{"link", link_, NULL, 0, NULL, NOT_DONE, V_STILL_ABSENT},
+	{"link, all", link_, NULL, ALL, NULL, DONE, V_LINKED},
+	{"link, there", link_, file_a, ALL, NULL, NOT_DONE, V_WAS_THERE},
+	{"link, another came", link_, NULL, 0, file_a, UNDECIDABLE,
+	    V_FOREIGN},
+	{"link, lost", link_, NULL, 0, f_lost, UNDECIDABLE, V_NOW_FAILED},
+	{"set", set_many, NULL, 0, NULL, NOT_DONE, V_UNCHANGED},
+	{"set, size", set_many, NULL, 1, NULL, HALF, V_SET_HALF},
+	{"set, mode", set_many, NULL, 2, NULL, HALF, V_SET_HALF},
+	{"set, owner", set_many, NULL, 3, NULL, HALF, V_SET_HALF},
+	{"set, all", set_many, NULL, ALL, NULL, DONE, V_SET},
+	{"guard", set_many_guarded, NULL, 0, NULL, HALF, V_UNCHANGED},
+	{"guard, size", set_many_guarded, NULL, 1, NULL, HALF, V_SET_HALF},
+	{"guard, all", set_many_guarded, NULL, ALL, NULL, DONE, V_SET},
+	{"guard, no change", set_mode_guarded, f_644, ALL, NULL, HALF,
+	    V_NO_TRACE},
+	{"wrong guard", set_many_misguarded, NULL, ALL, NULL, NOT_DONE,
+	    V_GUARD},
+	{"set, no change", set_mode, f_644, ALL, NULL, NOT_DONE, V_NO_TRACE},
+	{"set nothing", set_nothing, NULL, ALL, NULL, NOT_DONE, V_NO_TRACE},
+	{"set, lost writes", set_size, f_unwritten, 0, NULL, HALF,
+	    V_SET_HALF},
+	{"set, a write beside", set_many, NULL, 0, f_written, HALF,
+	    V_SET_HALF},
+	{"set, lost", set_many, NULL, 0, f_lost, UNDECIDABLE, V_NOW_FAILED},
+	{"touch", set_server_times, NULL, 0, NULL, NOT_DONE, V_UNCHANGED},
+	{"touch, all", set_server_times, NULL, ALL, NULL, DONE, V_SET},
+};
+/* clang-format on */
+
+enum { NROWS = sizeof(rows) / sizeof(rows[0]) };
+
+static void
+prepare(struct vbed *b, const struct row *r)
+{
+	unsigned f;
+
+	memset(b, 0, sizeof(*b));
+	mini_init(&b->fs);
+	f = mini_put(&b->fs, DIR, "f", NF3REG, UID, 0600);
+	b->fs.inode[f].size = b->fs.inode[f].disk_size = 100;
+	if (r->prepare != NULL)
+		r->prepare(&b->fs);
+	r->call(b);
+	vb_parse(&b->call, &b->record);
+	vb_look(&b->fs, &b->call, &b->before, false);
+	vb_through_log(&b->before);
+}
+
+static void
+run_and_cut(struct vbed *b, const struct row *r)
+{
+	struct mini_run run;
+
+	mini_begin(&run, b->record.p, b->record.len);
+	for (unsigned i = 0; i < r->steps && !run.finished; i++)
+		mini_step(&b->fs, &run);
+	if (r->meanwhile != NULL)
+		r->meanwhile(&b->fs);
+	mini_cut(&b->fs);
+}
+
+static void
+judge_row(
+    struct vbed *b, const struct row *r, const struct verdict_options *opt)
+{
+	prepare(b, r);
+	run_and_cut(b, r);
+	vb_look(&b->fs, &b->call, &b->now, true);
+	verdict_judge(&b->v, &b->call, &b->before, &b->now, opt);
+}
+
+/* What a whole execution leaves, for comparison; its status. */
+static uint32_t
+whole(struct minifs *fs, const struct row *r)
+{
+	struct vbed b;
+	uint8_t reply[NFS3_REPLY_MAX];
+	size_t len;
+
+	prepare(&b, r);
+	len = mini_call(&b.fs, b.record.p, b.record.len, reply);
+	*fs = b.fs;
+	return vb_status(reply, len);
+}
+
+static void
+table(void **state)
+{
+	static struct vbed b;
+
+	(void)state;
+	for (unsigned i = 0; i < NROWS; i++) {
+		const struct row *r = &rows[i];
+
+		judge_row(&b, r, NULL);
+		if (b.v.kind != r->kind || b.v.reason != r->reason)
+			fail_msg("%s: %s, %s", r->name,
+			    verdict_kind_names[b.v.kind],
+			    verdict_reason_names[b.v.reason]);
+	}
+}
+
+/* Each row is carried on to its end: file system and reply must be those of
+ * one whole execution. */
+static void
+table_to_the_end(void **state)
+{
+	static struct vbed b;
+	static struct minifs want;
+	uint8_t reply[NFS3_REPLY_MAX];
+	enum verdict_take take;
+	uint32_t status, got;
+	const char *differ;
+	size_t len;
+
+	(void)state;
+	for (unsigned i = 0; i < NROWS; i++) {
+		const struct row *r = &rows[i];
+
+		if (r->kind == UNDECIDABLE || r->meanwhile != NULL)
+			continue;
+		status = whole(&want, r);
+		judge_row(&b, r, NULL);
+		if (b.v.kind == HALF) {
+			vb_finish(&b.fs, &b.v, &b.call, &take);
+			assert_int_equal(take, VERDICT_TAKEN);
+			vb_look(&b.fs, &b.call, &b.now, true);
+			verdict_settle(&b.v, &b.call, &b.now);
+			assert_int_equal(b.v.kind, DONE);
+			assert_int_equal(b.v.reason, V_FINISHED);
+		}
+		if (b.v.kind == DONE)
+			len = verdict_reply_write(
+			    &b.v, &b.call, &b.now, reply, sizeof(reply));
+		else
+			len = mini_call(&b.fs, b.record.p, b.record.len, reply);
+		got = vb_status(reply, len);
+		differ = mini_differ(&b.fs, &want);
+		if (got != status || differ != NULL)
+			fail_msg("%s: %s, %s", r->name, nfs3_status_name(got),
+			    differ != NULL ? differ : "no difference");
+	}
+}
+
+static void
+no_before_no_guess(void **state)
+{
+	static struct vbed b;
+
+	(void)state;
+	judge_row(&b, &rows[0], NULL);
+	verdict_judge(&b.v, &b.call, NULL, &b.now, NULL);
+	assert_int_equal(b.v.kind, UNDECIDABLE);
+	assert_int_equal(b.v.reason, V_NO_BEFORE);
+	b.before.n = 2;
+	verdict_judge(&b.v, &b.call, &b.before, &b.now, NULL);
+	assert_int_equal(b.v.reason, V_NO_BEFORE);
+	b.before.n = 1;
+	b.before.obj[0].known = PRESTATE_FAILED;
+	b.before.obj[0].status = NFS3ERR_IO;
+	verdict_judge(&b.v, &b.call, &b.before, &b.now, NULL);
+	assert_int_equal(b.v.kind, UNDECIDABLE);
+	assert_int_equal(b.v.reason, V_SICK);
+}
+
+static const struct row *
+row_named(const char *name)
+{
+	for (unsigned i = 0; i < NROWS; i++)
+		if (strcmp(rows[i].name, name) == 0)
+			return &rows[i];
+	fail_msg("no row %s", name);
+	return NULL;
+}
+
+/* Neither server's form of the verifier is taken for a lack; what is set is
+ * in the form of the server that there is. */
+static void
+verifiers(void **state)
+{
+	static struct vbed b;
+	static const uint32_t first = 0x80070605, second = 0x04030201;
+	const struct verdict_options knfsd = {.verifier = VERDICT_VERF_KNFSD};
+	struct mini_inode *n;
+	enum verdict_take take;
+
+	(void)state;
+	judge_row(&b, row_named("exclusive, made"), &knfsd);
+	assert_int_equal(b.v.kind, HALF);
+	vb_finish(&b.fs, &b.v, &b.call, &take);
+	n = &b.fs.inode[mini_lookup(&b.fs, DIR, "a")];
+	assert_int_equal(n->mtime.sec, first & INT32_MAX);
+	assert_int_equal(n->atime.sec, second);
+	vb_look(&b.fs, &b.call, &b.now, true);
+	verdict_judge(&b.v, &b.call, &b.before, &b.now, NULL);
+	assert_int_equal(b.v.kind, DONE);
+
+	judge_row(&b, row_named("exclusive, made"), NULL);
+	vb_finish(&b.fs, &b.v, &b.call, &take);
+	n = &b.fs.inode[mini_lookup(&b.fs, DIR, "a")];
+	assert_int_equal(n->atime.sec, first);
+	assert_int_equal(n->mtime.sec, second);
+	n->atime.sec &= INT32_MAX; /* a file system that keeps 31 bits */
+	vb_look(&b.fs, &b.call, &b.now, true);
+	verdict_judge(&b.v, &b.call, &b.before, &b.now, NULL);
+	assert_int_equal(b.v.kind, DONE);
+	n->atime.sec ^= 1;
+	vb_look(&b.fs, &b.call, &b.now, true);
+	verdict_judge(&b.v, &b.call, &b.before, &b.now, NULL);
+	assert_int_equal(b.v.kind, HALF);
+}
+
+/* What the server never shows is asked for once, no more. */
+static void
+never_shown(void **state)
+{
+	static struct vbed b;
+	static const struct nfs3_sattr odd = {.set_mode = true,
+	    .mode = 07644,
+	    .set_uid = true,
+	    .uid = UID,
+	    .set_mtime = NFS3_CLIENT_TIME,
+	    .mtime = {77, 500}};
+	enum verdict_take take;
+
+	(void)state;
+	prepare(&b, row_named("set"));
+	b.fs.masked = 01000;
+	b.fs.coarse = true;
+	setattr(&b, &odd, 0);
+	vb_parse(&b.call, &b.record);
+	vb_look(&b.fs, &b.call, &b.before, false);
+	vb_finish(&b.fs,
+	    &(struct verdict){
+		.kind = HALF, .fh = b.before.obj[0].fh, .set = odd},
+	    &b.call, &take); /* it ran */
+	vb_look(&b.fs, &b.call, &b.now, true);
+	verdict_judge(&b.v, &b.call, &b.before, &b.now, NULL);
+	assert_int_equal(b.v.kind, HALF);
+	vb_finish(&b.fs, &b.v, &b.call, &take);
+	vb_look(&b.fs, &b.call, &b.now, true);
+	verdict_settle(&b.v, &b.call, &b.now);
+	assert_int_equal(b.v.kind, DONE);
+	assert_int_equal(b.v.status, NFS3_OK);
+	assert_int_equal(b.now.obj[0].attr.mode, 0644);
+}
+
+static void
+finish_answers(void **state)
+{
+	static const struct {
+		uint32_t status;
+		enum verdict_take take;
+	} answers[] = {
+	    {NFS3_OK, VERDICT_TAKEN},
+	    {NFS3ERR_PERM, VERDICT_TAKEN},
+	    {NFS3ERR_DQUOT, VERDICT_TAKEN},
+	    {NFS3ERR_JUKEBOX, VERDICT_AGAIN},
+	    {NFS3ERR_IO, VERDICT_HELD},
+	    {NFS3ERR_ROFS, VERDICT_HELD},
+	    {NFS3ERR_STALE, VERDICT_HELD},
+	    {NFS3ERR_SERVERFAULT, VERDICT_HELD},
+	};
+	static struct vbed b;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		struct nfs3_reply r = {
+		    .proc = NFS3_SETATTR, .status = answers[i].status};
+		uint8_t buf[NFS3_REPLY_MAX];
+		size_t len = nfs3_reply_write(buf, sizeof(buf), &r);
+
+		judge_row(&b, row_named("set, size"), NULL);
+		assert_int_equal(
+		    verdict_finished(&b.v, buf, len), answers[i].take);
+		assert_int_equal(verdict_finished(&b.v, buf, 27), VERDICT_BAD);
+		(void)verdict_finished(&b.v, buf, len);
+		/* SETATTR: the answer is the answer */
+		verdict_settle(&b.v, &b.call, &b.now);
+		assert_int_equal(b.v.kind, DONE);
+		assert_int_equal(b.v.status, answers[i].status);
+		/* CREATE: it is not */
+		judge_row(&b, row_named("guarded, made"), NULL);
+		(void)verdict_finished(&b.v, buf, len);
+		verdict_settle(&b.v, &b.call, &b.now);
+		assert_int_equal(b.v.kind, i == 0 ? DONE : UNDECIDABLE);
+		assert_int_equal(
+		    b.v.reason, i == 0 ? V_FINISHED : V_FINISH_REFUSED);
+	}
+	judge_row(&b, row_named("guarded, made"), NULL);
+	b.v.status = NFS3_OK;
+	b.now.obj[0].known = PRESTATE_ABSENT;
+	verdict_settle(&b.v, &b.call, &b.now);
+	assert_int_equal(b.v.reason, V_FINISH_VANISHED);
+}
+
+/* The rebuilt reply is the one that the server itself would have given but
+ * for what cannot be known any more. */
+static void
+replies(void **state)
+{
+	static struct vbed b;
+	uint8_t buf[NFS3_REPLY_MAX];
+	struct nfs3_reply r;
+	struct nfs3_fh fh;
+	uint8_t want[NFS3_REPLY_MAX];
+	size_t len;
+
+	(void)state;
+	judge_row(&b, row_named("guarded, all"), NULL);
+	len = verdict_reply_write(&b.v, &b.call, &b.now, buf, sizeof(buf));
+	mini_fh(&b.fs, (unsigned)mini_lookup(&b.fs, DIR, "a"), &fh);
+	r = (struct nfs3_reply){.xid = 0x500 + NFS3_CREATE,
+	    .proc = NFS3_CREATE,
+	    .fh = &fh,
+	    .attr = &b.now.obj[0].attr,
+	    .dir = &b.now.obj[0].dir};
+	assert_int_equal(b.now.obj[0].dir.fileid, DIR);
+	assert_int_equal(nfs3_reply_write(want, sizeof(want), &r), len);
+	assert_memory_equal(buf, want, len);
+
+	judge_row(&b, row_named("rename over, all"), NULL);
+	len = verdict_reply_write(&b.v, &b.call, &b.now, buf, sizeof(buf));
+	r = (struct nfs3_reply){.xid = 0x500 + NFS3_RENAME,
+	    .proc = NFS3_RENAME,
+	    .dir = &b.now.obj[0].dir,
+	    .dir2 = &b.now.obj[1].dir};
+	assert_int_equal(b.now.obj[1].dir.fileid, DIR2);
+	assert_int_equal(nfs3_reply_write(want, sizeof(want), &r), len);
+	assert_memory_equal(buf, want, len);
+
+	judge_row(&b, row_named("link, all"), NULL);
+	len = verdict_reply_write(&b.v, &b.call, &b.now, buf, sizeof(buf));
+	r = (struct nfs3_reply){.xid = 0x500 + NFS3_LINK,
+	    .proc = NFS3_LINK,
+	    .attr = &b.now.obj[0].attr,
+	    .dir = &b.now.obj[1].dir};
+	assert_int_equal(b.now.obj[0].attr.nlink, 2);
+	assert_int_equal(nfs3_reply_write(want, sizeof(want), &r), len);
+	assert_memory_equal(buf, want, len);
+
+	len = verdict_error_write(&b.call, NFS3ERR_IO, buf, sizeof(buf));
+	assert_int_equal(vb_status(buf, len), NFS3ERR_IO);
+}
+
+static void
+names(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < VERDICT_KINDS; i++)
+		assert_non_null(verdict_kind_names[i]);
+	for (unsigned i = 0; i < VERDICT_REASONS; i++)
+		assert_non_null(verdict_reason_names[i]);
+	assert_string_equal(verdict_reason_names[V_NOW_FAILED],
+	    "what worked before it fails now");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(table),
+	    cmocka_unit_test(table_to_the_end),
+	    cmocka_unit_test(no_before_no_guess),
+	    cmocka_unit_test(verifiers),
+	    cmocka_unit_test(never_shown),
+	    cmocka_unit_test(finish_answers),
+	    cmocka_unit_test(replies),
+	    cmocka_unit_test(names),
+	};
+
+	return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
+}
