@@ -16,10 +16,12 @@
 #include "hanfs/log.h"
 #include "hanfs/privs.h"
 #include "server-agent/agent.h"
+#include "server-agent/format.h"
 
 struct options {
 	const char *config, *name, *run, *state;
 	enum log_level level;
+	struct format_options format; /* volume NULL: not asked for */
 };
 
 static void
@@ -27,12 +29,18 @@ usage(FILE *to)
 {
 	fputs("usage: hanfs-agent [-c FILE] -n SERVER [--run DIR] "
 	      "[--state DIR] [--log LEVEL]\n"
+	      "       hanfs-agent [-c FILE] -n SERVER --format VOLUME "
+	      "[--adopt] [--force]\n"
 	      "  -c, --config FILE  the cluster's configuration "
 	      "(" CONFIG_DEFAULT_PATH ")\n"
 	      "  -n, --name SERVER  which of its servers this is\n"
 	      "  --run DIR          sockets (" DAEMON_RUN_DIR ")\n"
 	      "  --state DIR        boot id (" DAEMON_STATE_DIR ")\n"
-	      "  --log LEVEL        err, warn, notice, info or debug\n",
+	      "  --log LEVEL        err, warn, notice, info or debug\n"
+	      "  --format VOLUME    prepare its file system and control area\n"
+	      "  --adopt            with what lies at its root moved into "
+	      "export/\n"
+	      "  --force            also if it is formatted already\n",
 	    to);
 }
 
@@ -45,6 +53,9 @@ parse_options(struct options *o, int argc, char **argv)
 	    {"run", required_argument, NULL, 'r'},
 	    {"state", required_argument, NULL, 's'},
 	    {"log", required_argument, NULL, 'l'},
+	    {"format", required_argument, NULL, 'F'},
+	    {"adopt", no_argument, NULL, 'A'},
+	    {"force", no_argument, NULL, 'O'},
 	    {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int ch;
 
@@ -67,6 +78,15 @@ parse_options(struct options *o, int argc, char **argv)
 				fatal("--log %s: write err, warn, notice, "
 				      "info or debug",
 				    optarg);
+			break;
+		case 'F':
+			o->format.volume = optarg;
+			break;
+		case 'A':
+			o->format.adopt = true;
+			break;
+		case 'O':
+			o->format.force = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -222,13 +242,15 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 
 /*
  * What stays: reserved ports, other network namespaces, heartbeats bound to
- * an interface, addresses and mounts (which takeover needs).
+ * an interface, addresses and mounts (which takeover needs), the log's slots
+ * (CAP_SYS_ADMIN) and making them anew (CAP_LINUX_IMMUTABLE).
  */
 static void
 drop_privileges(const struct config *cfg)
 {
 	static const int keep[] = {
-	    CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN};
+	    CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN,
+	    CAP_LINUX_IMMUTABLE};
 
 	hbsend_prepare(cfg);
 	daemon_raise_files();
@@ -292,6 +314,20 @@ tear_down(struct agent *a)
 	close(a->own_netns);
 }
 
+/* --format: nothing of a running agent is needed. */
+static int
+run_format(struct agent *a, const struct options *o)
+{
+	struct config *cfg = config_load_or_exit(o->config);
+	int status;
+
+	a->cfg = cfg;
+	find_self(a, o);
+	status = format_volume(cfg, &o->format);
+	config_free(cfg);
+	return status;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -306,6 +342,8 @@ main(int argc, char **argv)
 	if (sodium_init() == -1)
 		fatal("libsodium cannot be used");
 	signal(SIGPIPE, SIG_IGN);
+	if (o.format.volume != NULL)
+		return run_format(&a, &o);
 	set_up(&a, &o);
 	if (agent_start(&a) == -1 || reach_start(&a) == -1)
 		return 1;

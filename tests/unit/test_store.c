@@ -78,6 +78,9 @@ slotdisk_read(struct slotdisk *d, uint32_t slot, uint8_t *value, size_t *len)
 {
 	(void)d;
 	*len = LOGSLOT_LEN;
+	pthread_mutex_lock(&disk.lock);
+	wait_while(&disk.hold);
+	pthread_mutex_unlock(&disk.lock);
 	if (slot == 13)
 		return EIO;
 	memcpy(value, disk.slots[slot], LOGSLOT_LEN);
@@ -316,9 +319,11 @@ scans(void **state)
 	struct store_done d;
 
 	(void)state;
+	disk.hold = true;
 	assert_int_equal(store_scan(s, (void *)7), 0);
 	assert_int_equal(store_scan(s, (void *)8), -1);
 	assert_int_equal(errno, EBUSY);
+	set(&disk.hold, false);
 	d = next(s);
 	assert_int_equal(d.what, STORE_SCANNED);
 	assert_int_equal(d.error, 0);
