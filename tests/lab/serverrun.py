@@ -257,8 +257,12 @@ class Run:
         answered = {}
         for load in self.everyone():
             answered.update(load.answered())
+        plain = set(self.plain.answered()) if self.plain else set()
         out["twice"], out["reruns"] = twice.judge(
-            captures, self.ends, answered)
+            twice.only(captures, lambda xid: xid not in plain), self.ends,
+            answered)
+        out["plain_twice"], _ = twice.judge(
+            twice.only(captures, plain.__contains__), self.ends, answered)
         out["ran"] = sum(len(seen) for _, seen in captures)
 
     def reports(self):

@@ -7,17 +7,20 @@ did was lost with it.  Whether it was is not in a capture.  What can be told
 from outside:
 
   - an answered call must never be seen again;
-  - of a call that changes names, a second run over an effect that survived
-    ends in EXIST or NOENT, which the model of the client (nfsload) reports;
+  - of a call that makes, moves or removes a name, a second run over an
+    effect that survived is answered EXIST or NOENT by the backend, whatever
+    the client is told: that is a call that ran twice;
   - for WRITE, COMMIT, SETATTR and an unchecked CREATE a second run with the
     same arguments, before anything later of that file, makes no difference.
 
-So these are counted as reruns, by procedure, and judged with the model.
+The rest is counted as reruns, by procedure; what the client got is judged by
+its model (nfsload).
 """
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
+EXIST, NOENT = 17, 2
 SURE_S = 0.010  # clocks of a capture and of a client, compared
 
 
@@ -28,6 +31,8 @@ class Seen:
     times: int
     first: float   # wall clock, seconds
     latest: float
+    status: int = -1         # of the first; -1: no reply was seen
+    latest_status: int = -1
 
 
 def read_list(path):
@@ -35,10 +40,29 @@ def read_list(path):
     out = {}
     with open(path, encoding="ascii") as f:
         for line in f:
-            xid, digest, procedure, times, first, latest = line.split()
+            xid, digest, procedure, times, first, latest, *status = \
+                line.split()
             out[xid, digest, procedure] = Seen(
-                xid, procedure, int(times), float(first), float(latest))
+                xid, procedure, int(times), float(first), float(latest),
+                *(-1 if x == "-" else int(x) for x in status))
     return out
+
+
+def only(captures, wanted):
+    """The captures' calls with certain XIDs."""
+    return [(host, {k: s for k, s in seen.items() if wanted(s.xid)})
+            for host, seen in captures]
+
+
+def survived(places):
+    """Does the last run's status say that an earlier one's effect is
+    there?"""
+    last = max((s for _, s in places), key=lambda s: s.latest)
+    first = min((s for _, s in places), key=lambda s: s.first)
+    return first.status in (0, -1) and last.latest_status == {
+        "CREATE": EXIST, "MKDIR": EXIST, "SYMLINK": EXIST, "MKNOD": EXIST,
+        "LINK": EXIST, "REMOVE": NOENT, "RMDIR": NOENT,
+        "RENAME": NOENT}.get(last.procedure)
 
 
 def judge(captures, ends, answered):
@@ -67,6 +91,10 @@ def judge(captures, ends, answered):
         if done and latest > done + SURE_S:
             problems.append(f"{what} {xid} ran again {latest - done:.3f} s "
                             f"after its answer ({where})")
+            continue
+        if survived(places):
+            problems.append(f"{what} {xid} ran again over what it had done "
+                            f"({where})")
             continue
         reruns[what] += total - 1
     return problems, dict(reruns)

@@ -10,6 +10,7 @@
  *	stream.c	TCP: bytes in order, or a hole noticed
  *	record.c	record marking (RFC 5531 section 11): whole calls
  *	calls.c		the table of calls, and the JSON
+ *	replies.c	what the backend answered
  *
  * What cannot be seen must not count as good: a packet the kernel dropped,
  * a hole in a stream or bytes that are no record make the result invalid.
@@ -83,9 +84,21 @@ void calls_seen(struct calls *c, const uint8_t *head, size_t head_len,
 /* Records that were no RPC call. */
 uint64_t calls_garbage(const struct calls *c);
 void calls_print(const struct calls *c, FILE *f);
-/* A line for each different call: XID HASH PROCEDURE TIMES FIRST LATEST,
+
+struct replies;
+
+struct replies *replies_new(uint16_t port);
+void replies_free(struct replies *r);
+/* Takes one IP packet, or its beginning. */
+void replies_packet(
+    struct replies *r, const uint8_t *ip, size_t len, double time);
+/* The NFS status of the reply to a call; -1: not seen. */
+int64_t replies_status(struct replies *r, uint32_t xid, struct origin call);
+
+/* A line for each different call: XID HASH PROCEDURE TIMES FIRST LATEST
+ * STATUS STATUS (of the first and of the latest; - where no reply was seen),
  * so that the captures of two backends can be held together. */
-void calls_list(const struct calls *c, FILE *f);
+void calls_list(const struct calls *c, struct replies *r, FILE *f);
 
 /* Bounded reader of XDR. */
 struct cursor {

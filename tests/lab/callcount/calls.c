@@ -251,17 +251,29 @@ calls_print(const struct calls *c, FILE *f)
 	fprintf(f, "]");
 }
 
+static void
+print_status(FILE *f, int64_t status)
+{
+	if (status < 0)
+		fprintf(f, " -");
+	else
+		fprintf(f, " %" PRId64, status);
+}
+
 void
-calls_list(const struct calls *c, FILE *f)
+calls_list(const struct calls *c, struct replies *r, FILE *f)
 {
 	for (size_t i = 0; i < c->size; i++) {
 		const struct call *e = &c->at[i];
 
-		if (e->seen > 0)
-			fprintf(f,
-			    "%08" PRIx32 " %016" PRIx64 " %s %" PRIu32
-			    " %.6f %.6f\n",
-			    e->xid, e->hash, procedures[e->procedure].name,
-			    e->seen, e->first.time, e->latest.time);
+		if (e->seen == 0)
+			continue;
+		fprintf(f, "%08" PRIx32 " %016" PRIx64 " %s %" PRIu32
+			   " %.6f %.6f",
+		    e->xid, e->hash, procedures[e->procedure].name, e->seen,
+		    e->first.time, e->latest.time);
+		print_status(f, replies_status(r, e->xid, e->first));
+		print_status(f, replies_status(r, e->xid, e->latest));
+		fprintf(f, "\n");
 	}
 }

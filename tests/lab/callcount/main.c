@@ -27,18 +27,32 @@
 
 enum {
 	SNAPLEN = 262144, /* a segment of lo is up to 64 KiB and more */
+	REPLY_SNAPLEN = 2048,
+	REPLY_BUFFER_MIB = 32,
 	BUFFER_MIB = 128,
 	WAIT_MS = 20,        /* how long the kernel may keep a packet from us */
 	DISPATCH_MAX = 1000, /* blocks of packets between looks at the end */
 };
 
 struct capture {
-	pcap_t *pcap;
+	pcap_t *pcap, *back; /* what goes there; the beginnings of answers */
 	struct streams *streams;
+	struct replies *replies; /* NULL: not wanted */
 	int link_len;      /* bytes before the IP header */
 	bool offline;      /* a file, not an interface */
 	bool midstream_ok; /* connections may be older than the capture */
 };
+
+static void
+reply_in(u_char *arg, const struct pcap_pkthdr *h, const u_char *p)
+{
+	struct capture *c = (struct capture *)(void *)arg;
+	double t = (double)h->ts.tv_sec + (double)h->ts.tv_usec * 1e-6;
+
+	if (h->caplen >= (unsigned)c->link_len)
+		replies_packet(c->replies, p + c->link_len,
+		    h->caplen - (unsigned)c->link_len, t);
+}
 
 static void
 packet_in(u_char *arg, const struct pcap_pkthdr *h, const u_char *p)
@@ -49,6 +63,8 @@ packet_in(u_char *arg, const struct pcap_pkthdr *h, const u_char *p)
 	if (h->caplen >= (unsigned)c->link_len)
 		streams_packet(c->streams, p + c->link_len,
 		    h->caplen - (unsigned)c->link_len, t);
+	if (c->offline && c->replies != NULL)
+		reply_in(arg, h, p);
 }
 
 /*
@@ -58,18 +74,17 @@ packet_in(u_char *arg, const struct pcap_pkthdr *h, const u_char *p)
  * of packets, and there "inbound" is never true.
  */
 static void
-set_filter(pcap_t *p, uint16_t port, bool outbound)
+set_filter(pcap_t *p, uint16_t port, const char *direction, const char *end)
 {
 	static const char form[] =
-	    "%s and tcp dst port %u and (ip6 or "
+	    "%s and tcp %s port %u and (ip6 or "
 	    "tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0 or "
 	    "ip[2:2] - ((ip[0] & 0xf) << 2) - ((tcp[12] & 0xf0) >> 2) != 0)";
 	struct bpf_program program;
 	struct sock_fprog kernel;
 	char text[512];
 
-	(void)snprintf(
-	    text, sizeof text, form, outbound ? "outbound" : "inbound", port);
+	(void)snprintf(text, sizeof text, form, direction, end, port);
 	if (pcap_compile(p, &program, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
 		errx(1, "filter: %s", pcap_geterr(p));
 	kernel.len = (unsigned short)program.bf_len;
@@ -93,23 +108,37 @@ capture_read(const char *file)
 }
 
 static pcap_t *
-capture_open(
-    const char *interface, uint16_t port, int buffer_mib, bool outbound)
+capture_open(const char *interface, int snaplen, int buffer_mib)
 {
 	char why[PCAP_ERRBUF_SIZE];
 	pcap_t *p = pcap_create(interface, why);
 
 	if (p == NULL)
 		errx(1, "%s: %s", interface, why);
-	pcap_set_snaplen(p, SNAPLEN);
+	pcap_set_snaplen(p, snaplen);
 	pcap_set_timeout(p, WAIT_MS);
 	pcap_set_buffer_size(p, buffer_mib << 20);
 	if (pcap_activate(p) < 0)
 		errx(1, "%s: %s", interface, pcap_geterr(p));
-	set_filter(p, port, outbound);
 	if (pcap_setnonblock(p, 1, why) != 0)
 		errx(1, "%s: %s", interface, why);
 	return p;
+}
+
+/* What goes to the port, and, if it is wanted, the other way. */
+static void
+capture_both(struct capture *c, const char *interface, uint16_t port,
+    int buffer_mib, bool outbound)
+{
+	bool loopback = strcmp(interface, "lo") == 0;
+
+	c->pcap = capture_open(interface, SNAPLEN, buffer_mib);
+	set_filter(c->pcap, port, outbound ? "outbound" : "inbound", "dst");
+	if (c->replies == NULL)
+		return;
+	c->back = capture_open(interface, REPLY_SNAPLEN, REPLY_BUFFER_MIB);
+	set_filter(c->back, port,
+	    outbound || loopback ? "inbound" : "outbound", "src");
 }
 
 static int
@@ -131,6 +160,9 @@ stop_signals(void)
 static void
 dispatch(struct capture *c)
 {
+	while (c->back != NULL &&
+	       pcap_dispatch(c->back, -1, reply_in, (u_char *)c) > 0)
+		;
 	for (int i = 0; i < DISPATCH_MAX; i++)
 		if (pcap_dispatch(c->pcap, -1, packet_in, (u_char *)c) <= 0)
 			return;
@@ -148,14 +180,16 @@ input_ended(void)
 static void
 capture_run(struct capture *c, int signals)
 {
+	int back = c->back ? pcap_get_selectable_fd(c->back) : -1;
 	struct pollfd fds[] = {{pcap_get_selectable_fd(c->pcap), POLLIN, 0},
-	    {signals, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
+	    {signals, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0},
+	    {back, POLLIN, 0}};
 	bool over = false;
 
 	(void)!nice(-10);
 	fprintf(stderr, "ready\n");
 	while (!over) {
-		if (poll(fds, 3, 1000) < 0)
+		if (poll(fds, 4, 1000) < 0)
 			err(1, "poll");
 		dispatch(c);
 		over = fds[1].revents != 0 ||
@@ -192,13 +226,14 @@ report(struct capture *c, const struct calls *calls)
 }
 
 static void
-write_list(const struct calls *calls, const char *path)
+write_list(const struct calls *calls, struct replies *replies,
+    const char *path)
 {
 	FILE *f = fopen(path, "we");
 
 	if (f == NULL)
 		err(1, "%s", path);
-	calls_list(calls, f);
+	calls_list(calls, replies, f);
 	if (fclose(f) != 0)
 		err(1, "%s", path);
 }
@@ -238,9 +273,11 @@ main(int argc, char **argv)
 			errx(2, "%s", usage);
 	}
 	c.offline = file != NULL;
-	c.pcap = c.offline
-		     ? capture_read(file)
-		     : capture_open(interface, port, buffer_mib, outbound);
+	c.replies = list != NULL ? replies_new(port) : NULL;
+	if (c.offline)
+		c.pcap = capture_read(file);
+	else
+		capture_both(&c, interface, port, buffer_mib, outbound);
 	if (pcap_datalink(c.pcap) != DLT_EN10MB)
 		errx(1, "neither Ethernet nor loopback");
 	c.link_len = 14;
@@ -252,9 +289,13 @@ main(int argc, char **argv)
 		capture_run(&c, stop_signals());
 	valid = report(&c, calls);
 	if (list != NULL)
-		write_list(calls, list);
+		write_list(calls, c.replies, list);
 	streams_free(c.streams);
 	calls_free(calls);
+	if (c.replies != NULL)
+		replies_free(c.replies);
+	if (c.back != NULL)
+		pcap_close(c.back);
 	pcap_close(c.pcap);
 	return valid ? 0 : 3;
 }
