@@ -46,6 +46,13 @@ act(struct agent *a, const struct relay_action *x)
 	case RELAY_HELLO:
 		proc_hello_answer(relay_conn_user(x->conn), &x->hello);
 		break;
+	case RELAY_LOG_WRITE:
+	case RELAY_LOG_SYNC:
+	case RELAY_RECOVERED:
+	case RELAY_DRAINED:
+	case RELAY_SUSPECT:
+	case RELAY_GIVE_UP:
+		break; /* no volume has a log */
 	}
 }
 
@@ -137,8 +144,8 @@ agent_start(struct agent *a)
 	if (listen_start(a) == -1)
 		return -1;
 	announce_volumes(a);
-	event_assign(&a->tick, a->base, a->ticker, EV_READ | EV_PERSIST,
-	    on_tick, a);
+	event_assign(
+	    &a->tick, a->base, a->ticker, EV_READ | EV_PERSIST, on_tick, a);
 	event_add(&a->tick, NULL);
 	return 0;
 }

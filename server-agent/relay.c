@@ -23,6 +23,17 @@ const char *const relay_reason_names[RELAY_REASONS] = {
     "its call is asked for over another connection",
 };
 
+const char *const relay_stage_names[RELAY_STAGES] = {
+    [RELAY_S_KEYS] = "waits for its keys",
+    [RELAY_S_ASKING] = "its pre-state is read",
+    [RELAY_S_INTENT] = "its intent is written",
+    [RELAY_S_BACKEND] = "at the backend",
+    [RELAY_S_HELD] = "its error is held",
+    [RELAY_S_COMPLETION] = "its completion is written",
+    [RELAY_S_COMMIT] = "waits for the commit",
+    [RELAY_S_UNDECIDED] = "undecidable",
+};
+
 struct relay *
 relay_new(const struct relay_config *cfg)
 {
@@ -367,7 +378,8 @@ each_link_call(const struct relay_link *l,
 		    .volume = e->table->volume,
 		    .id = &e->id,
 		    .class = e->class,
-		    .waits = e->state == ENTRY_WAITING,
+		    .stage = e->state == ENTRY_WAITING ? RELAY_S_KEYS
+						       : RELAY_S_BACKEND,
 		    .asked = e->asker != NULL,
 		    .since_ms = e->since_ms};
 

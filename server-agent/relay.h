@@ -20,9 +20,8 @@
  * in as now_ms of a clock that never goes back. The same objects run in
  * tests/sim.
  *
- * What comes with the log (DESIGN section 5): the intent before and the
- * completion after a logged call ran, the verdict on calls in doubt, the
- * use of HELLO's `resend`. Their places are marked "log:" in relay_call.c.
+ * A volume can have a *log* (DESIGN section 5): relaylog.h. Without one
+ * its calls travel as said above, and what ran is forgotten with the process.
  */
 #ifndef HANFS_AGENT_RELAY_H
 #define HANFS_AGENT_RELAY_H
@@ -41,6 +40,7 @@
 struct relay;
 struct relay_conn; /* a network connection */
 struct relay_link; /* the connection to a backend */
+struct relay_log;  /* a record that is to be written */
 
 enum relay_program { RELAY_NFS, RELAY_MOUNT, RELAY_PROGRAMS };
 extern const char *const relay_program_names[RELAY_PROGRAMS];
@@ -60,6 +60,20 @@ enum relay_reason {
 };
 extern const char *const relay_reason_names[RELAY_REASONS];
 
+/* Rules of DESIGN section 5 that a test build can switch off, to show that
+ * they are needed. */
+struct relay_rules {
+	bool no_intent;     /* calls run before, and without, an intent */
+	bool no_completion; /* nothing is written when they have run */
+	bool no_sync;       /* replies do not wait for a commit */
+	bool no_gate;       /* replies that show uncommitted things neither */
+	bool no_hold;       /* errors of a dying disk leave at once */
+	bool no_inode_keys; /* keys by handles and names alone */
+	bool no_tomb;       /* what has expired leaves no trace */
+	bool no_suspect;    /* a lost link is none of the log's business */
+	bool no_judge;      /* calls in doubt have not run */
+};
+
 struct relay_config {
 	unsigned volumes, networks; /* as many as the configuration has */
 	unsigned clients_max, kconns_max, conns_max;
@@ -69,13 +83,15 @@ struct relay_config {
 				      * times as many orphans */
 	uint32_t linger_ms;          /* a reply is kept after its ACK */
 	uint32_t orphan_ms;          /* one of an older incarnation is kept */
-	uint64_t retain_ms;     /* one that is never acknowledged is kept */
-	uint32_t plain_ms;      /* one of a client without HELLO is kept */
-	uint32_t kconn_idle_ms; /* a kernel connection without networks */
-	uint32_t backoff_ms;    /* between attempts to reach a backend */
-	uint8_t secret[16];     /* keys the hashes */
-	bool no_replay_table;   /* tests only: replays run again */
-	bool no_fence;          /* simulator only: FENCE does nothing */
+	uint64_t retain_ms;      /* one that is never acknowledged is kept */
+	uint32_t plain_ms;       /* one of a client without HELLO is kept */
+	uint32_t kconn_idle_ms;  /* a kernel connection without networks */
+	uint32_t backoff_ms;     /* between attempts to reach a backend */
+	uint8_t secret[16];      /* keys the hashes */
+	bool no_replay_table;    /* tests only: replays run again */
+	bool no_fence;           /* simulator only: FENCE does nothing */
+	uint64_t undecidable_ms; /* a call waits so long for an operator */
+	struct relay_rules rules;
 	/* One line at each change of state; may be NULL. */
 	void (*note)(void *arg, const char *line);
 	void *note_arg;
@@ -89,11 +105,29 @@ enum relay_action_type {
 	RELAY_CLOSE_LINK, /* no event follows */
 	RELAY_RESUME,     /* offer the call again that relay_call() held */
 	RELAY_HELLO,      /* answer conn's HELLO with hello */
+	/* of a volume with a log */
+	RELAY_LOG_WRITE, /* log: relay_log_values(), then relay_log_written() */
+	RELAY_LOG_SYNC,  /* relay_log_sync_begins(), then relay_log_synced() */
+	RELAY_RECOVERED, /* judged, and durable; recovered says what */
+	RELAY_DRAINED,   /* no call is in progress any more */
+	RELAY_SUSPECT,   /* calls can be under way in its backend that nobody
+			  * will hear of: end it with all its threads, start
+			  * it anew with a new epoch, recover */
+	RELAY_GIVE_UP,   /* its log cannot be written (error): no reply leaves
+			  * any more; let go of the volume */
 };
 
 struct relay_hello_answer {
 	enum hanfs_status status;
 	uint64_t highest, floor;
+};
+
+/* What a recovery found, and what became of it. */
+struct relay_recovered {
+	unsigned replies; /* completions: known again */
+	unsigned tombs;   /* clients with replies that have expired */
+	unsigned doubts;  /* intents without completion; of these: */
+	unsigned done, finished, not_done, undecidable;
 };
 
 /* rec: the action carries a reference, which is now the shell's. */
@@ -104,7 +138,25 @@ struct relay_action {
 	struct rec *rec;
 	enum relay_reason reason;
 	struct relay_hello_answer hello;
+	unsigned volume;
+	struct relay_log *log;
+	int error; /* errno */
+	struct relay_recovered recovered;
 };
+
+/* Where a call in progress is. */
+enum relay_stage {
+	RELAY_S_KEYS,
+	RELAY_S_ASKING,
+	RELAY_S_INTENT,
+	RELAY_S_BACKEND,
+	RELAY_S_HELD, /* its reply is an error of the server's */
+	RELAY_S_COMPLETION,
+	RELAY_S_COMMIT,
+	RELAY_S_UNDECIDED,
+	RELAY_STAGES
+};
+extern const char *const relay_stage_names[RELAY_STAGES];
 
 /* Counters since the start, and what there is now. */
 struct relay_counts {
@@ -125,8 +177,20 @@ struct relay_counts {
 	uint64_t hellos, refused; /* HELLOs accepted, refused */
 	uint64_t fences, fenced;  /* FENCEs, connections they closed */
 	uint64_t bad_token;
+	uint64_t intents, completions, syncs; /* written, issued */
+	uint64_t covered;                     /* replies that a commit let go */
+	uint64_t gated;       /* of these, such as changed nothing themselves */
+	uint64_t errors_held; /* replies with an error of the server's */
+	uint64_t looked_again; /* pre-states read a second time */
+	uint64_t slot_waits;   /* calls held back for want of a slot */
+	uint64_t unlogged;     /* calls that cannot be logged: RPCSEC_GSS */
+	uint64_t forbidden;    /* calls into the volume's own directories */
+	uint64_t undecidable;  /* calls nobody can answer for */
+	uint64_t tombs;        /* written */
+	uint64_t suspects, give_ups;
 	unsigned clients, kconns, conns;
 	unsigned in_progress, waiting, kept;
+	unsigned undecided, slots; /* slots in use, of all volumes */
 };
 
 /* NULL: no memory, or a limit of 0. */
@@ -138,6 +202,13 @@ void relay_free(struct relay *r);
  * that ends, the network connections of its clients are closed. */
 void relay_volume_set(
     struct relay *r, unsigned volume, bool serving, uint64_t now_ms);
+
+/*
+ * Before a volume is handed over: calls that are new are held, those that
+ * are in progress end. RELAY_DRAINED follows, at once if there are none.
+ * relay_volume_set() or relay_log_clear() end it.
+ */
+void relay_volume_drain(struct relay *r, unsigned volume, uint64_t now_ms);
 
 /* --- network connections */
 
@@ -242,7 +313,7 @@ struct relay_conn *relay_reply_begun(struct relay_link *l, struct rec *rec);
 
 /* --- time, actions */
 
-/* About once a second: what has expired. */
+/* A few times a second: what has expired, what is to be asked again. */
 void relay_tick(struct relay *r, uint64_t now_ms);
 
 /* The next action; false when there is none. */
@@ -273,7 +344,7 @@ struct relay_call_view {
 	unsigned volume;
 	const struct call_id *id;
 	enum call_class class;
-	bool waits; /* for keys */
+	enum relay_stage stage;
 	bool asked; /* somebody waits for the reply */
 	uint64_t since_ms;
 };
@@ -286,5 +357,7 @@ void relay_each_client(const struct relay *r,
 /* In progress only. */
 void relay_each_call(const struct relay *r,
     void (*fn)(void *arg, const struct relay_call_view *v), void *arg);
+
+#include "server-agent/relaylog.h"
 
 #endif

@@ -98,14 +98,14 @@ add_call(void *arg, const struct relay_call_view *v)
 
 	if (json_array_size(l->array) >= CALLS_SHOWN)
 		return;
-	json_array_append_new(l->array,
-	    json_pack("{so ss sI ss ss ss sb sI}", "client",
-		hex(v->client, CLIENT_ID_LEN), "volume",
-		volume_name(l->a, v->volume), "xid", COUNT(v->id->xid),
-		"procedure", proc_name(v->id), "class",
-		call_class_names[v->class], "state",
-		v->waits ? "waits for its keys" : "at the backend", "asked",
-		v->asked, "for_ms", COUNT(l->a->now_ms - v->since_ms)));
+	json_array_append_new(
+	    l->array, json_pack("{so ss sI ss ss ss sb sI}", "client",
+			  hex(v->client, CLIENT_ID_LEN), "volume",
+			  volume_name(l->a, v->volume), "xid",
+			  COUNT(v->id->xid), "procedure", proc_name(v->id),
+			  "class", call_class_names[v->class], "state",
+			  relay_stage_names[v->stage], "asked", v->asked,
+			  "for_ms", COUNT(l->a->now_ms - v->since_ms)));
 }
 
 static json_t *

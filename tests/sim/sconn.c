@@ -208,6 +208,13 @@ agent_act(struct server *s)
 		case RELAY_HELLO:
 			answer_hello(sc, &a.hello);
 			break;
+		case RELAY_LOG_WRITE:
+		case RELAY_LOG_SYNC:
+		case RELAY_RECOVERED:
+		case RELAY_DRAINED:
+		case RELAY_SUSPECT:
+		case RELAY_GIVE_UP:
+			break; /* no volume has a log */
 		}
 	}
 }

@@ -111,6 +111,13 @@ bed_do(struct bed *b, const struct relay_action *a)
 		c->hello = a->hello;
 		c->hello_answered = true;
 		break;
+	case RELAY_LOG_WRITE:
+	case RELAY_LOG_SYNC:
+	case RELAY_RECOVERED:
+	case RELAY_DRAINED:
+	case RELAY_SUSPECT:
+	case RELAY_GIVE_UP:
+		break; /* no volume has a log */
 	}
 }
 
