@@ -316,7 +316,8 @@ class Lab:
             run("mkfs.xfs", "-q", "-f", "-K", "-l", "size=64m", image)
             return
         run("mkfs.ext4", "-q", "-F", "-b", "4096", "-J", "size=64",
-            "-N", "65536", "-E", "lazy_itable_init=1,nodiscard", image)
+            "-e", "remount-ro", "-N", "65536", "-E",
+            "lazy_itable_init=1,nodiscard", image)
 
     def attach(self, volume):
         image = self.path(f"{volume}.img").resolve()
