@@ -1,7 +1,7 @@
 /*
  * cutload: logged changes to a volume with the real store, to be cut off.
  *
- *	cutload load MOUNTPOINT SEED WORKERS SYNC-PERCENT [BREAK]
+ *	cutload load MOUNTPOINT SEED WORKERS SYNC-PERCENT [BREAK [URL]]
  *	cutload look MOUNTPOINT SEED
  *	cutload full MOUNTPOINT SEED
  *
@@ -21,6 +21,9 @@
  *
  * `full` writes every slot, again and again, on a full file system.
  *
+ * With URL (nfs://...) the steps go through an NFS server at the exported
+ * directory, one connection a worker; without, they are system calls.
+ *
  * BREAK, to show that the checks can fail: "late", the intent is written
  * after the step; "early", the completion before it; "unsynced", nothing is
  * synced and yet said to be.
@@ -37,8 +40,31 @@
 enum { WORKERS_MAX = 64, VOLUME = 1, BYTES_MAX = 4096 };
 #define CLUSTER "cuts"
 
-/* steps.c: step k, 1.., in the directory dir. 0, or an errno. */
-int step_run(int dir, uint64_t k);
+/* steps.c: step k, 1.. */
+enum op {
+	STEP_CREATE,
+	STEP_RENAME,   /* a to b, which may exist */
+	STEP_TRUNCATE, /* a to n bytes */
+	STEP_CHMOD,    /* a to mode n */
+	STEP_LINK,     /* b to a */
+	STEP_SYMLINK,  /* a, to "target" */
+	STEP_MKDIR,
+	STEP_RMDIR,
+	STEP_UNLINK,
+};
+#define STEP_NAME 32
+struct step {
+	enum op op;
+	char a[STEP_NAME], b[STEP_NAME];
+	uint64_t n;
+};
+void step_of(uint64_t k, struct step *s);
+
+/* doit.c: where a worker does its steps. 0, or an errno. */
+struct place;
+struct place *place_open(
+    const char *mountpoint, const char *url, unsigned worker);
+int place_do(struct place *p, const struct step *s);
 
 /* The record of step k of a worker: its bytes follow from seed, worker and
  * k; they are put into bytes[2 * BYTES_MAX]. */
@@ -47,7 +73,8 @@ void step_record(struct logrec *r, enum logrec_kind kind, uint32_t seed,
 
 /* load.c */
 int load(struct store *s, const char *mountpoint, uint32_t seed,
-    unsigned workers, unsigned sync_percent, const char *wrong);
+    unsigned workers, unsigned sync_percent, const char *wrong,
+    const char *url);
 
 /* look.c */
 int look(struct store *s, uint32_t seed);

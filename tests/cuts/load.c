@@ -1,9 +1,9 @@
 /*
  * The load: an event loop as the agent's, around the real store, and a
- * thread for each worker in the backend's place. See cutload.h.
+ * thread for each worker in the backend's place, or before a real one. See
+ * cutload.h.
  */
 #include <err.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static const struct {
 
 struct worker {
 	unsigned number;
-	int dir;
+	struct place *place;
 	uint64_t k, acked;
 	unsigned at; /* in the order of stages; STAGES: it waits for a sync */
 	bool waits;  /* for slots */
@@ -67,6 +67,7 @@ step_thread(void *arg)
 {
 	struct worker *w = arg;
 	uint64_t one = 1;
+	struct step step;
 
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
@@ -74,7 +75,8 @@ step_thread(void *arg)
 			pthread_cond_wait(&w->go, &w->lock);
 		w->run = false;
 		pthread_mutex_unlock(&w->lock);
-		w->error = step_run(w->dir, w->k);
+		step_of(w->k, &step);
+		w->error = place_do(w->place, &step);
 		pthread_mutex_lock(&w->lock);
 		w->ran = true;
 		if (write(l.ran, &one, sizeof(one)) == -1)
@@ -270,17 +272,13 @@ start_map(void)
 }
 
 static void
-start_worker(unsigned i, const char *mountpoint)
+start_worker(unsigned i, const char *mountpoint, const char *url)
 {
 	struct worker *w = &l.workers[i];
-	char path[1024];
 	pthread_t t;
 
-	snprintf(path, sizeof(path), "%s/export/w%02u", mountpoint, i);
 	w->number = i;
-	w->dir = open(path, O_RDONLY | O_DIRECTORY);
-	if (w->dir == -1)
-		err(3, "%s", path);
+	w->place = place_open(mountpoint, url, i);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->go, NULL);
 	if (pthread_create(&t, NULL, step_thread, w) != 0)
@@ -289,7 +287,7 @@ start_worker(unsigned i, const char *mountpoint)
 
 int
 load(struct store *s, const char *mountpoint, uint32_t seed, unsigned workers,
-    unsigned sync_percent, const char *wrong)
+    unsigned sync_percent, const char *wrong, const char *url)
 {
 	l.s = s;
 	l.seed = seed;
@@ -305,7 +303,7 @@ load(struct store *s, const char *mountpoint, uint32_t seed, unsigned workers,
 	srand(seed);
 	start_map();
 	for (unsigned i = 0; i < l.n; i++)
-		start_worker(i, mountpoint);
+		start_worker(i, mountpoint, url);
 	puts("ready");
 	for (unsigned i = 0; i < l.n; i++)
 		begin(&l.workers[i]);

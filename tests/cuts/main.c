@@ -42,5 +42,6 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "load") != 0 || argc < 6)
 		errx(2, "see cutload.h");
 	return load(s, c.mountpoint, seed, (unsigned)atoi(argv[4]),
-	    (unsigned)atoi(argv[5]), argc > 6 ? argv[6] : "");
+	    (unsigned)atoi(argv[5]), argc > 6 ? argv[6] : "",
+	    argc > 7 ? argv[7] : NULL);
 }

@@ -1,92 +1,83 @@
 /*
- * The steps of a worker: one system call each, and after each the directory
+ * The steps of a worker, and their records. After each step the directory
  * looks different, so that what a cut left tells how far it came. model.py
  * has the same table; change both.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "tests/cuts/cutload.h"
 
 enum { STEPS = 9 };
 
-static const char *
+static void
 name(char *buf, char kind, uint64_t round)
 {
-	snprintf(buf, 32, "%c%llu", kind, (unsigned long long)round);
-	return buf;
+	snprintf(buf, STEP_NAME, "%c%llu", kind, (unsigned long long)round);
 }
 
 /* The file of a round: every second one is renamed over the last one's. */
-static const char *
+static void
 file(char *buf, uint64_t round)
 {
-	return name(buf, 'g', round - round % 2);
+	name(buf, 'g', round - round % 2);
 }
 
-static int
-create(int dir, const char *path)
+/* One of the last three steps of a round: makes, or later removes. */
+static void
+make_or_remove(struct step *s, uint64_t r, char make, enum op op, char kind)
 {
-	int fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-
-	return fd == -1 ? -1 : close(fd);
+	s->op = r < 4 ? STEP_MKDIR : op;
+	if (r < 4)
+		name(s->a, make, r);
+	else
+		name(s->a, kind, r - 4);
 }
 
-static int
-cut_to(int dir, const char *path, uint64_t size)
+void
+step_of(uint64_t k, struct step *s)
 {
-	int fd = openat(dir, path, O_WRONLY), result;
+	uint64_t r = (k - 1) / STEPS;
 
-	if (fd == -1)
-		return -1;
-	result = ftruncate(fd, (off_t)size);
-	close(fd);
-	return result;
-}
-
-int
-step_run(int dir, uint64_t k)
-{
-	uint64_t r = (k - 1) / STEPS, old = r - 4;
-	char a[32], b[32];
-	int result = -1;
-
+	memset(s, 0, sizeof(*s));
+	file(s->a, r);
 	switch ((k - 1) % STEPS) {
 	case 0:
-		result = create(dir, name(a, 'f', r));
+		s->op = STEP_CREATE;
+		name(s->a, 'f', r);
 		break;
 	case 1:
-		result = renameat(dir, name(a, 'f', r), dir, file(b, r));
+		s->op = STEP_RENAME;
+		name(s->a, 'f', r);
+		file(s->b, r);
 		break;
 	case 2:
-		result = cut_to(dir, file(a, r), k);
+		s->op = STEP_TRUNCATE;
+		s->n = k;
 		break;
 	case 3:
-		result = fchmodat(dir, file(a, r), 0601 + k % 7, 0);
+		s->op = STEP_CHMOD;
+		s->n = 0601 + k % 7;
 		break;
 	case 4:
-		result = linkat(dir, file(a, r), dir, name(b, 'l', r), 0);
+		s->op = STEP_LINK;
+		name(s->b, 'l', r);
 		break;
 	case 5:
-		result = symlinkat("target", dir, name(a, 's', r));
+		s->op = STEP_SYMLINK;
+		name(s->a, 's', r);
 		break;
 	case 6:
-		result = mkdirat(dir, name(a, 'd', r), 0700);
+		s->op = STEP_MKDIR;
+		name(s->a, 'd', r);
 		break;
 	case 7:
-		result = r < 4 ? mkdirat(dir, name(a, 'e', r), 0700)
-			       : unlinkat(dir, name(a, 'd', old), AT_REMOVEDIR);
+		make_or_remove(s, r, 'e', STEP_RMDIR, 'd');
 		break;
 	case 8:
-		result = r < 4 ? mkdirat(dir, name(a, 'x', r), 0700)
-			       : unlinkat(dir, name(a, 'l', old), 0);
+		make_or_remove(s, r, 'x', STEP_UNLINK, 'l');
 		break;
 	}
-	return result == -1 ? errno : 0;
 }
 
 /* --- records */

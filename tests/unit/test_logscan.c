@@ -206,6 +206,22 @@ missing_and_twice(void **state)
 			    logscan_bad(s, 0)->error, LOGREC_E_PARTS);
 		logscan_free(s);
 	}
+	/* a continuation of an earlier write, or of another head, is none */
+	memcpy(disk[1], values + LOGSLOT_LEN, LOGSLOT_LEN);
+	for (unsigned other = 0; other < 2; other++) {
+		slots[0] = other ? 2 : 0;
+		r.write = other ? 1 : 2;
+		logrec_encode(&r, slots, values);
+		logrec_encode_free(PLAY_VOLUME, 2 - slots[0], 0, 0, disk[0]);
+		s = logscan_new(PLAY_VOLUME, 3);
+		logscan_add(s, slots[0], values, LOGSLOT_LEN);
+		logscan_add(s, 1, disk[1], LOGSLOT_LEN);
+		logscan_add(s, 2 - slots[0], disk[0], LOGSLOT_LEN);
+		assert_int_equal(logscan_finish(s), 0);
+		assert_int_equal(logscan_nrecords(s), 0);
+		assert_int_equal(logscan_nbad(s), 1);
+		logscan_free(s);
+	}
 	logmake_record(&r, LOGREC_DONE, PLAY_VOLUME, 1, 1);
 	s = logscan_new(PLAY_VOLUME, 2);
 	for (unsigned i = 0; i < 2; i++) {
