@@ -13,6 +13,7 @@ import time
 
 import agentrpc
 import bed
+import damage
 import faults
 import programs
 import shared
@@ -457,6 +458,92 @@ def allows_nospc(name, fstype):
 
 allows_nospc("full-ext4", "ext4")
 allows_nospc("full-xfs", "xfs")
+
+
+# -- the log and the control area
+
+@case("slots-taken", slots=48, conf={"storage": ["slots = 64"]},
+      load=["-x", "names"], first=CUT_MS)
+def slots_taken(r):
+    """All slots of the log taken, then power cut of the owner"""
+    cut_and_wait(r)
+
+
+def both_off(r):
+    warm(r)
+    r.fault("server-cut", "s2", mark=None)
+    r.fault("server-cut", "s1")
+
+
+def refuses(r, seconds, words):
+    """Both servers are up: nobody serves the damaged volume, somebody the
+    other, and an agent says why."""
+    for host in bed.SERVERS:
+        r.boot(host, mark=None)
+    other = next(v for v in bed.VOLUMES if v != VOLUME)
+    r.wait(f"volume {other} to be served",
+           lambda: shared.serving(r.lab, other), 30)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if r.serving():
+            r.problems.append(f"{r.serving()} served a damaged volume")
+            return
+        r.hold(0.25)
+    said = [x for host in bed.SERVERS for x in r.lab.path(
+        "log", f"{host}.hanfs-agent").read_text(
+            errors="replace").splitlines()
+            if any(w in x for w in words)]
+    if not said:
+        r.problems.append(f"no agent spoke of {' or '.join(words)}")
+
+
+def mended(r):
+    for host in bed.SERVERS:
+        r.boot(host, mark=None)
+    r.wait("the volume to be served", r.serving, 60)
+    r.hold(2)
+
+
+def off_again(r):
+    for host in bed.SERVERS:
+        r.fault("server-cut", host, mark=None)
+
+
+@case("lease-damaged")
+def lease_damaged(r):
+    """Flipped bits in the owner's lease: refused, then mended"""
+    both_off(r)
+    damage.flip_lease(r.lab, VOLUME, 0)
+    refuses(r, 6, ("damaged",))
+    off_again(r)
+    damage.flip_lease(r.lab, VOLUME, 0)
+    mended(r)
+
+
+@case("slots-damaged")
+def slots_damaged(r):
+    """Flipped bits in the log's slots: refused, then mended"""
+    both_off(r)
+    flipped = damage.flip_slots(r.lab, VOLUME)
+    if not flipped:
+        r.problems.append("no record was in the log")
+    refuses(r, 8, ("damaged", "checksum", "CRC"))
+    off_again(r)
+    damage.flip_slots(r.lab, VOLUME)
+    mended(r)
+
+
+@case("drill")
+def drill(r):
+    """A rehearsed takeover and return, by hanfsctl drill"""
+    warm(r)
+    r.ended("s1", time.monotonic())
+    r.mark("fault", time.monotonic())
+    r.ctl("s1", "drill", VOLUME)
+    r.wait_serving("s2", 20)
+    r.ended("s2", time.monotonic())
+    r.wait_serving("s1", 60)
+    r.hold(2)
 
 
 # -- power cuts at every step

@@ -164,7 +164,7 @@ class Run:
             time.sleep(max(0, min(0.05, end - time.monotonic())))
 
     def wait(self, what, test, seconds):
-        bed.wait_for(what, test, seconds, 0.005)
+        bed.wait_for(what, test, seconds, 0.02)
 
     def mark(self, name, at, sure=None):
         for load in self.everyone():
@@ -268,7 +268,7 @@ class Run:
     def reports(self):
         out = []
         for host in filter(self.lab.pid, SERVERS):
-            for x in programs.show(self.lab, host, "takeovers", "agent"):
+            for x in shared.ask(self.lab, host, "takeovers"):
                 if x.get("volume") == VOLUME:
                     out.append({"server": host, **x})
         return out
