@@ -11,7 +11,8 @@ const char *const verdict_reason_names[VERDICT_REASONS] = {
     "still absent",
     "made",
     "made, but not all its values set",
-    "truncated",
+    "as wanted, but perhaps not by it",
+    "longer",
     "the name was absent before",
     "gone",
     "still there",
@@ -66,6 +67,14 @@ static bool
 time_equal(const struct nfs3_time *a, const struct nfs3_time *b)
 {
 	return a->sec == b->sec && a->nsec == b->nsec;
+}
+
+/* Giving a file away takes set-user-id and set-group-id from it, also when
+ * it is given to whom it belongs: has that not happened yet? */
+static bool
+loses_bits(const struct nfs3_fattr *now)
+{
+	return now->type == NF3REG && (now->mode & 06000) != 0;
 }
 
 /* --- CREATE, MKDIR, SYMLINK, MKNOD */
@@ -133,13 +142,15 @@ static bool
 lacks_values(struct nfs3_sattr *set, const struct nfs3_sattr *want,
     const struct nfs3_fattr *now)
 {
+	bool again = loses_bits(now);
+
 	set->uid = want->uid;
 	set->gid = want->gid;
 	set->size = want->size;
 	set->atime = want->atime;
 	set->mtime = want->mtime;
-	set->set_uid = want->set_uid && want->uid != now->uid;
-	set->set_gid = want->set_gid && want->gid != now->gid;
+	set->set_uid = want->set_uid && (want->uid != now->uid || again);
+	set->set_gid = want->set_gid && (want->gid != now->gid || again);
 	if (now->type == NF3LNK)
 		return set->set_uid || set->set_gid;
 	set->set_size =
@@ -186,11 +197,17 @@ judge_unchecked(struct verdict *v, const struct nfs3_sattr *want,
 {
 	if (!is_as_before(before, now, opt))
 		judge(v, VERDICT_UNDECIDABLE, V_FOREIGN);
-	else if (want->set_size && now->attr.size == want->size &&
-		 (before->attr.size != want->size || opt->no_trace))
-		judge(v, VERDICT_DONE, V_TRUNCATED);
-	else
+	else if (!want->set_size || now->attr.size != want->size ||
+		 (before->attr.size == want->size && !opt->no_trace))
 		judge(v, VERDICT_NOT_DONE, V_WAS_THERE);
+	else if (before->attr.size < want->size || opt->no_half)
+		judge(v, VERDICT_DONE, V_GROWN);
+	else {
+		v->fh = now->fh;
+		v->set.set_size = true;
+		v->set.size = want->size;
+		judge(v, VERDICT_HALF, V_PERHAPS);
+	}
 }
 
 static void
@@ -270,6 +287,8 @@ struct tally {
 	unsigned reached; /* as wanted, and not as before */
 	unsigned lacks;   /* as before, and not as wanted */
 	unsigned strange; /* neither */
+	unsigned perhaps; /* as reached, but a WRITE, a READ or what the cut
+			   * lost can have brought it there */
 };
 
 static void
@@ -289,30 +308,53 @@ tally_time(struct tally *t, enum nfs3_time_how how,
 	bool same = time_equal(before, now);
 
 	if (how == NFS3_SERVER_TIME)
-		tally_add(t, !same, same);
+		(*(same ? &t->lacks : &t->perhaps))++;
 	else if (how == NFS3_CLIENT_TIME)
 		tally_add(t, time_equal(want, now), same);
+}
+
+static void
+tally_mode(struct tally *t, const struct nfs3_sattr *want,
+    const struct nfs3_fattr *before, const struct nfs3_fattr *now)
+{
+	enum { MODE = 07777 };
+	bool wanted = (want->mode & MODE) == (now->mode & MODE);
+	bool same = (before->mode & MODE) == (now->mode & MODE);
+
+	if (wanted && !same && loses_bits(before))
+		t->perhaps++;
+	else
+		tally_add(t, wanted, same);
+}
+
+static void
+tally_size(struct tally *t, uint64_t want, uint64_t before, uint64_t now,
+    const struct verdict_options *opt)
+{
+	bool wanted = want == now || (opt->no_size && before != now);
+
+	if (wanted && now < before && !opt->no_size)
+		t->perhaps++;
+	else
+		tally_add(t, wanted, before == now);
 }
 
 static struct tally
 tally_values(const struct nfs3_sattr *want, const struct nfs3_fattr *before,
     const struct nfs3_fattr *now, const struct verdict_options *opt)
 {
-	enum { MODE = 07777 };
 	struct tally t = {0};
 
 	if (want->set_mode)
-		tally_add(&t, (want->mode & MODE) == (now->mode & MODE),
-		    (before->mode & MODE) == (now->mode & MODE));
+		tally_mode(&t, want, before, now);
 	if (want->set_uid)
 		tally_add(&t, want->uid == now->uid, before->uid == now->uid);
 	if (want->set_gid)
 		tally_add(&t, want->gid == now->gid, before->gid == now->gid);
+	if ((want->set_uid || want->set_gid) && loses_bits(now))
+		tally_add(&t, false, loses_bits(before));
 	if (want->set_size)
-		tally_add(&t,
-		    want->size == now->size ||
-			(opt->no_size && before->size != now->size),
-		    before->size == now->size);
+		tally_size(&t, want->size, before->size, now->size, opt);
 	tally_time(
 	    &t, want->set_atime, &want->atime, &before->atime, &now->atime);
 	tally_time(
@@ -345,9 +387,11 @@ judge_setattr(struct verdict *v, const struct prestate_call *call,
 	t = tally_values(&want->sattr, &before->attr, &now->attr, opt);
 	if (t.lacks + t.strange == 0 && (t.reached > 0 || opt->no_trace))
 		judge(v, VERDICT_DONE, V_SET);
-	else if (t.lacks + t.strange == 0)
+	else if (t.lacks + t.strange + t.perhaps == 0)
 		judge(v, again, V_NO_TRACE);
-	else if (t.reached + t.strange == 0)
+	else if (t.lacks + t.strange == 0 && !opt->no_half)
+		judge(v, VERDICT_HALF, V_PERHAPS);
+	else if (t.reached + t.strange + t.perhaps == 0)
 		judge(v, again, V_UNCHANGED);
 	else if (opt->no_half)
 		judge(v, VERDICT_DONE, V_SET);

@@ -1,3 +1,4 @@
+/* clang-format off */
 /*
  * verdict: did a logged call take effect whose intent is in the log, but no
  * completion? (DESIGN section 5, "Recovery".) Pure.
@@ -8,8 +9,8 @@
  *	NOT_DONE	its identity stays known as "has not run"; it runs,
  *			anew from the pre-state on, when its client replays it
  *	HALF		verdict_finish_write() -> backend -> verdict_finished();
- *			then the queries again -> verdict_settle(): DONE or
- *			UNDECIDABLE, never HALF a second time
+ *			then the queries again -> verdict_settle(): DONE,
+ *			NOT_DONE or UNDECIDABLE, never HALF a second time
  *	UNDECIDABLE	waits for an operator
  *
  * `before` is the pre-state in the intent, `now` the same queries' results
@@ -38,16 +39,22 @@
  *     Compared and set: uid, gid, size, the client's times. Not the mode:
  *     backends give it to the system call that makes the object, and what
  *     shows may rightly differ (set-group-id inherited from the directory,
- *     default ACL). Not the server's times: making it set them. Of a symlink
- *     only uid and gid.
+ *     default ACL). But while a file shows set-user-id or set-group-id, a
+ *     given owner or group is set again even where it is right: setting it
+ *     is what clears these bits. Not the server's times: making it set them.
+ *     Of a symlink only uid and gid.
  * CREATE exclusive
  *   as above, with the verifier in the place of the values: backends keep it
  *   in atime and mtime (enum verdict_verifier)
  * CREATE unchecked, before there (a regular file or not)
- *   size given, W and not B		DONE      V_TRUNCATED
+ *   size given, W, smaller than before	HALF      V_PERHAPS
+ *   size given, W, greater		DONE      V_GROWN
  *   else				NOT_DONE  V_WAS_THERE	repeats
  *     Backends set nothing but the size of a file that is there. With no
  *     trace of an effect the backend has to answer: it may have been EACCES.
+ *     A smaller size is no trace: unstable WRITEs were lost, maybe, and this
+ *     has not run. So the size is set once more, as the caller; if that is
+ *     refused, then it did not run: NOT_DONE V_WOULD_FAIL.
  * REMOVE, RMDIR
  *   before absent			NOT_DONE  V_WAS_ABSENT	ENOENT again
  *   now absent				DONE      V_GONE
@@ -67,6 +74,8 @@
  * SETATTR
  *   guard that did not hold before	NOT_DONE  V_GUARD	NOT_SYNC again
  *   all W, not all B			DONE      V_SET
+ *   the same, but what is not B can
+ *     have come by others		HALF      V_PERHAPS
  *   no value given, or all W and all B	NOT_DONE  V_NO_TRACE	repeats
  *   none W but those that are also B,
  *     the others all B			NOT_DONE  V_UNCHANGED
@@ -76,12 +85,20 @@
  *     HALF repeats the whole SETATTR without its guard, and the repeated
  *     one's status is the reply's. The guard held; now ctime can be another
  *     by the call's own effect, and an older one by what the crash lost.
+ *     (A WRITE that came between pre-state and SETATTR can have failed the
+ *     guard; that is forgiven: it held when it was read under the keys.)
  *     A size neither old nor new is that of lost unstable WRITEs: it is set.
+ *     Others than the call can have brought: a size smaller than before
+ *     (lost unstable WRITEs), the server's times (WRITE, READ), a mode
+ *     without set-user-id and set-group-id (WRITE). Where these alone say
+ *     that it ran it is repeated, and the server says whether it was allowed.
  *     A time that is to be the server's counts as wanted once it differs
  *     from before: repeated, it is later, which is what a server's time is.
  *     A value that the server never shows (squashed owner, masked mode,
  *     set-user-id cleared by chown, a time that the file system rounds)
  *     costs one repetition and is DONE after.
+ *     A given owner or group is as wanted only once a file does not show
+ *     set-user-id or set-group-id any more, as in CREATE.
  *
  * Queries that fail. Failed before with anything but a sick status
  * (prestate_is_sick): the call fails the same, and changes nothing: NOT_DONE
@@ -91,6 +108,7 @@
  * V_NOW_FAILED; a STALE object of SETATTR too. That a removed object's
  * handle is STALE plays no part: names are looked up, not old handles.
  */
+/* clang-format on */
 #ifndef HANFS_AGENT_VERDICT_H
 #define HANFS_AGENT_VERDICT_H
 
@@ -114,7 +132,8 @@ enum verdict_reason {
 	V_STILL_ABSENT,
 	V_MADE,
 	V_MADE_HALF,
-	V_TRUNCATED,
+	V_PERHAPS,
+	V_GROWN,
 	V_WAS_ABSENT,
 	V_GONE,
 	V_STILL_THERE,

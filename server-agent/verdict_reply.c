@@ -54,6 +54,7 @@ verdict_settle(struct verdict *v, const struct prestate_call *call,
     const struct prestate *now)
 {
 	const struct prestate_object *o = &now->obj[0];
+	bool perhaps = v->reason == V_PERHAPS;
 
 	assert(v->kind == VERDICT_HALF);
 	/* A SETATTR was repeated whole: its answer is the answer. */
@@ -61,7 +62,10 @@ verdict_settle(struct verdict *v, const struct prestate_call *call,
 	v->reason = V_FINISHED;
 	if (call->proc == NFS3_SETATTR)
 		return;
-	if (v->status != NFS3_OK) {
+	if (v->status != NFS3_OK && perhaps) {
+		v->kind = VERDICT_NOT_DONE;
+		v->reason = V_WOULD_FAIL;
+	} else if (v->status != NFS3_OK) {
 		v->kind = VERDICT_UNDECIDABLE;
 		v->reason = V_FINISH_REFUSED;
 	} else if (o->known != PRESTATE_EXISTS ||

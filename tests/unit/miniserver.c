@@ -241,7 +241,7 @@ make_there(struct minifs *fs, struct mini_run *run, unsigned ino)
 		return finish(run, NFS3ERR_EXIST);
 	if (v->how == NFS3_EXCLUSIVE)
 		return finish(run, NFS3ERR_EXIST); /* no test repeats one */
-	if (!may(fs, run, ino, 6))
+	if (caller(fs, run) != n->uid && !may(fs, run, ino, 6))
 		return finish(run, NFS3ERR_ACCES);
 	finish(run, NFS3_OK);
 	if (!v->sattr.set_size || (v->sattr.size > 0 && !fs->knfsd))
