@@ -75,13 +75,13 @@ make(const struct store_config *config)
 	if (s->cfg.syncs_max == 0)
 		s->cfg.syncs_max = STORE_SYNCS_MAX;
 	STAILQ_INIT(&s->ready);
-	STAILQ_INIT(&s->blocked);
 	STAILQ_INIT(&s->syncs);
 	STAILQ_INIT(&s->done);
 	STAILQ_INIT(&s->taken);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->work, NULL);
 	pthread_cond_init(&s->commit, NULL);
+	pthread_cond_init(&s->freed, NULL);
 	return s;
 }
 
@@ -99,8 +99,8 @@ store_open(const struct store_config *config, char error[STORE_ERROR_LEN])
 		return NULL;
 	}
 	s->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	s->busy = calloc(s->disk.slots, 1);
-	if (s->busy == NULL || s->event == -1) {
+	s->use = calloc(s->disk.slots, sizeof(*s->use));
+	if (s->use == NULL || s->event == -1) {
 		snprintf(error, STORE_ERROR_LEN, "the log of volume %u: %s",
 		    config->volume, strerror(errno));
 		store_free(s);
@@ -226,7 +226,7 @@ store_scan(struct store *s, void *tag)
 		error = ENOMEM;
 	else if (s->stopping)
 		error = ECANCELED;
-	else if (s->scan.job != NULL)
+	else if (s->scan.job != NULL || s->remaking)
 		error = EBUSY;
 	else
 		s->scan = (struct scan_job){.job = j, .scan = scan};
@@ -291,13 +291,13 @@ store_stop(struct store *s)
 		free(last);
 	} else {
 		s->stopping = true;
-		store_finish_all(s, &s->blocked, ECANCELED);
 		store_finish_all(s, &s->ready, ECANCELED);
 		store_finish_all(s, &s->syncs, ECANCELED);
 		cancel_scan(s);
 		STAILQ_INSERT_TAIL(&s->ready, last, next);
 		pthread_cond_broadcast(&s->work);
 		pthread_cond_broadcast(&s->commit);
+		pthread_cond_broadcast(&s->freed);
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -316,6 +316,7 @@ store_free(struct store *s)
 	now = s->threads == 0;
 	pthread_cond_broadcast(&s->work);
 	pthread_cond_broadcast(&s->commit);
+	pthread_cond_broadcast(&s->freed);
 	pthread_mutex_unlock(&s->lock);
 	if (now)
 		store_destroy(s);

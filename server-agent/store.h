@@ -124,9 +124,10 @@ int store_scan(struct store *s, void *tag);
 /*
  * XFS: makes each slot anew: a new inode with the same value, renamed over
  * the old one, since a cut can leave in a slot's attributes an entry that
- * nobody sees and that takes room. After the scan; no writes may be under
- * way. Needs CAP_LINUX_IMMUTABLE. On other file systems it does nothing,
- * with success. When there is no space for a copy, the rest stays as it is.
+ * nobody sees and that takes room. After the scan; writes may go on
+ * meanwhile, so that no takeover waits for it. Needs CAP_LINUX_IMMUTABLE. On
+ * other file systems it does nothing, with success. When there is no space
+ * for a copy, the rest stays as it is.
  */
 int store_remake(struct store *s, void *tag);
 

@@ -40,7 +40,11 @@ int slotdisk_write(struct slotdisk *d, uint32_t slot, const uint8_t *value);
 int slotdisk_read(
     struct slotdisk *d, uint32_t slot, uint8_t *value, size_t *len);
 int slotdisk_commit(struct slotdisk *d);
-int slotdisk_remake(struct slotdisk *d);
+/* XFS: before the slots are made anew, one of them, after the last one.
+ * Begin gives ENOTSUP where there is nothing to do. */
+int slotdisk_remake_begin(struct slotdisk *d);
+int slotdisk_remake(struct slotdisk *d, uint32_t slot);
+int slotdisk_remake_end(struct slotdisk *d);
 
 /* --- jobs */
 
@@ -68,19 +72,25 @@ struct scan_job {
 	int error;
 };
 
+struct slot_use {
+	bool busy;       /* it is being written, or made anew */
+	uint64_t wanted; /* in this look by an earlier job that waits */
+};
+
 struct store {
 	struct slotdisk disk;
 	struct store_config cfg;
 	int event;
 
 	pthread_mutex_t lock; /* all that follows */
-	pthread_cond_t work, commit;
-	struct job_list ready;   /* writes, in order; a remake */
-	struct job_list blocked; /* writes whose slot is being written */
+	pthread_cond_t work, commit, freed;
+	struct job_list ready; /* writes, in order; a remake */
 	struct job_list syncs;
 	struct job_list done;
 	struct scan_job scan;
-	uint8_t *busy; /* by slot: a write whose head it is runs */
+	struct slot_use *use; /* by slot */
+	uint64_t looks;       /* through `ready`, so far */
+	bool remaking;
 	unsigned threads;
 	bool stopping, orphan, signalled;
 	_Atomic int error; /* sticky; changed under the lock */

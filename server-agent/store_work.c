@@ -61,37 +61,50 @@ store_finish_all(struct store *s, struct job_list *list, int error)
 
 /* --- writers */
 
-/* The next one that may run: its slot is not being written. */
+/*
+ * May it run now? Not while one of its slots is in use, or wanted by a job
+ * before it, so that the order of writes to a slot stays.
+ */
+static bool
+may_run(struct store *s, const struct job *j)
+{
+	bool free = true;
+
+	for (unsigned i = 0; i < j->n; i++) {
+		const struct slot_use *u = &s->use[j->slots[i]];
+
+		free = free && !u->busy && u->wanted != s->looks;
+	}
+	for (unsigned i = 0; i < j->n && !free; i++)
+		s->use[j->slots[i]].wanted = s->looks;
+	return free;
+}
+
 static struct job *
 take_ready(struct store *s)
 {
-	struct job *j = STAILQ_FIRST(&s->ready);
+	struct job *j;
 
-	while (j != NULL) {
-		STAILQ_REMOVE_HEAD(&s->ready, next);
-		if (j->kind != JOB_WRITE || !s->busy[j->slots[0]])
+	s->looks++;
+	STAILQ_FOREACH(j, &s->ready, next)
+		if (may_run(s, j)) {
+			STAILQ_REMOVE(&s->ready, j, job, next);
 			return j;
-		STAILQ_INSERT_TAIL(&s->blocked, j, next);
-		j = STAILQ_FIRST(&s->ready);
-	}
+		}
 	return NULL;
 }
 
-/* The first one that waited for this slot goes before all others. */
 static void
-unblock(struct store *s, uint32_t slot)
+set_busy(struct store *s, const uint32_t *slots, unsigned n, bool busy)
 {
-	struct job *j;
-
-	s->busy[slot] = false;
-	STAILQ_FOREACH(j, &s->blocked, next) {
-		if (j->slots[0] != slot)
-			continue;
-		STAILQ_REMOVE(&s->blocked, j, job, next);
-		STAILQ_INSERT_HEAD(&s->ready, j, next);
-		pthread_cond_signal(&s->work);
+	for (unsigned i = 0; i < n; i++)
+		s->use[slots[i]].busy = busy;
+	if (busy)
 		return;
-	}
+	if (s->remaking)
+		pthread_cond_broadcast(&s->freed);
+	if (!STAILQ_EMPTY(&s->ready))
+		pthread_cond_signal(&s->work);
 }
 
 static void
@@ -99,25 +112,56 @@ run_write(struct store *s, struct job *j)
 {
 	int error = s->error;
 
-	s->busy[j->slots[0]] = true;
+	set_busy(s, j->slots, j->n, true);
 	pthread_mutex_unlock(&s->lock);
 	for (unsigned i = j->n; i-- > 0 && error == 0;)
 		error = slotdisk_write(
 		    &s->disk, j->slots[i], j->values + i * LOGSLOT_LEN);
 	pthread_mutex_lock(&s->lock);
-	unblock(s, j->slots[0]);
+	set_busy(s, j->slots, j->n, false);
 	store_finish(s, j, error);
 }
 
-static void
-run_remake(struct store *s, struct job *j)
+/* --- slots made anew, one at a time, while others are written */
+
+static int
+remake_slot(struct store *s, uint32_t slot)
 {
 	int error;
 
+	while (s->use[slot].busy && !s->stopping)
+		pthread_cond_wait(&s->freed, &s->lock);
+	if (s->stopping)
+		return ECANCELED;
+	set_busy(s, &slot, 1, true);
 	pthread_mutex_unlock(&s->lock);
-	error = slotdisk_remake(&s->disk);
+	error = slotdisk_remake(&s->disk, slot);
 	pthread_mutex_lock(&s->lock);
-	store_finish(s, j, error);
+	set_busy(s, &slot, 1, false);
+	return error;
+}
+
+/* What has no space for a copy stays as it is: ENOSPC is no error. */
+static void
+run_remake(struct store *s, struct job *j)
+{
+	int error, after = 0;
+
+	s->remaking = true;
+	pthread_mutex_unlock(&s->lock);
+	error = slotdisk_remake_begin(&s->disk);
+	pthread_mutex_lock(&s->lock);
+	if (error == 0) {
+		for (uint32_t i = 0; i < s->disk.slots && error == 0; i++)
+			error = remake_slot(s, i);
+		pthread_mutex_unlock(&s->lock);
+		after = slotdisk_remake_end(&s->disk);
+		pthread_mutex_lock(&s->lock);
+	}
+	s->remaking = false;
+	if (error == ENOTSUP || error == ENOSPC)
+		error = 0;
+	store_finish(s, j, error != 0 ? error : after);
 }
 
 /* --- a scan: all writers read */
@@ -204,7 +248,6 @@ void
 store_destroy(struct store *s)
 {
 	free_jobs(&s->ready);
-	free_jobs(&s->blocked);
 	free_jobs(&s->syncs);
 	free_jobs(&s->done);
 	free_jobs(&s->taken);
@@ -214,7 +257,8 @@ store_destroy(struct store *s)
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->work);
 	pthread_cond_destroy(&s->commit);
-	free(s->busy);
+	pthread_cond_destroy(&s->freed);
+	free(s->use);
 	free(s);
 }
 

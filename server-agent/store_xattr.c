@@ -231,8 +231,29 @@ set_immutable(int fd, bool on)
 	return ioctl(fd, FS_IOC_SETFLAGS, &flags) == -1 ? errno : 0;
 }
 
-static int
-copy_slot(struct slotdisk *d, uint32_t slot, const char *copy)
+#define COPY "copy" /* the new one's name until it takes its place */
+
+int
+slotdisk_remake_begin(struct slotdisk *d)
+{
+	int error;
+
+	if (!d->xfs)
+		return ENOTSUP;
+	error = set_immutable(d->log, false);
+	unlinkat(d->log, COPY, 0); /* what a cut left */
+	return error;
+}
+
+int
+slotdisk_remake_end(struct slotdisk *d)
+{
+	unlinkat(d->log, COPY, 0);
+	return set_immutable(d->log, true);
+}
+
+int
+slotdisk_remake(struct slotdisk *d, uint32_t slot)
 {
 	uint8_t value[LOGSLOT_LEN + 1];
 	char name[VOLFORM_SLOT_NAME];
@@ -241,13 +262,13 @@ copy_slot(struct slotdisk *d, uint32_t slot, const char *copy)
 
 	if (error != 0)
 		return error;
-	fd = openat(d->log, copy,
+	fd = openat(d->log, COPY,
 	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return errno;
 	volform_slot_name(name, slot);
 	if (fsetxattr(fd, STORE_XATTR, value, len, XATTR_CREATE) == -1 ||
-	    renameat(d->log, copy, d->log, name) == -1)
+	    renameat(d->log, COPY, d->log, name) == -1)
 		error = errno;
 	close(fd);
 	if (error == 0 && slot < SLOTDISK_KEPT) {
@@ -256,24 +277,4 @@ copy_slot(struct slotdisk *d, uint32_t slot, const char *copy)
 			close(fd);
 	}
 	return error;
-}
-
-int
-slotdisk_remake(struct slotdisk *d)
-{
-	static const char copy[] = "copy"; /* also what a cut left */
-	int error, after;
-
-	if (!d->xfs)
-		return 0;
-	error = set_immutable(d->log, false);
-	if (error != 0)
-		return error;
-	unlinkat(d->log, copy, 0);
-	for (uint32_t i = 0; i < d->slots && error == 0; i++)
-		error = copy_slot(d, i, copy);
-	if (error != 0)
-		unlinkat(d->log, copy, 0);
-	after = set_immutable(d->log, true);
-	return error != 0 && error != ENOSPC ? error : after;
 }

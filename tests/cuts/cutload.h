@@ -4,6 +4,7 @@
  *	cutload load MOUNTPOINT SEED WORKERS SYNC-PERCENT [BREAK [URL]]
  *	cutload look MOUNTPOINT SEED
  *	cutload full MOUNTPOINT SEED
+ *	cutload time MOUNTPOINT SEED
  *
  * `load` has WORKERS workers. Each changes its directory export/wNN, one
  * step after the other, step K as steps.c and model.py have it; before each
@@ -20,6 +21,8 @@
  * then, on XFS, makes the slots anew and looks again.
  *
  * `full` writes every slot, again and again, on a full file system.
+ *
+ * `time` says what scan, remake, writes and commits take (tests/cuts/time).
  *
  * With URL (nfs://...) the steps go through an NFS server at the exported
  * directory, one connection a worker; without, they are system calls.
@@ -79,6 +82,9 @@ int load(struct store *s, const char *mountpoint, uint32_t seed,
 /* look.c */
 int look(struct store *s, uint32_t seed);
 int full(struct store *s, uint32_t seed);
+
+/* time.c */
+int take_time(struct store *s, const char *mountpoint);
 
 /* main.c: waits; ends the program when none comes for a minute. */
 struct store_done next_done(struct store *s);

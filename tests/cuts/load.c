@@ -242,6 +242,8 @@ run(void)
 		if (poll(p, 2, 60000) == 0)
 			errx(3, "nothing happens for a minute");
 		while (store_next(l.s, &d)) {
+			if (d.what == STORE_REMADE)
+				continue; /* or not, after the cut */
 			if (d.error != 0)
 				fail(d.tag, d.error, store_what_names[d.what]);
 			advance(d.tag);
@@ -304,6 +306,8 @@ load(struct store *s, const char *mountpoint, uint32_t seed, unsigned workers,
 	start_map();
 	for (unsigned i = 0; i < l.n; i++)
 		start_worker(i, mountpoint, url);
+	if (store_remake(s, NULL) == -1) /* while the load runs */
+		err(3, "store_remake");
 	puts("ready");
 	for (unsigned i = 0; i < l.n; i++)
 		begin(&l.workers[i]);

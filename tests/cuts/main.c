@@ -39,6 +39,8 @@ main(int argc, char **argv)
 		return look(s, seed);
 	if (strcmp(argv[1], "full") == 0)
 		return full(s, seed);
+	if (strcmp(argv[1], "time") == 0)
+		return take_time(s, c.mountpoint);
 	if (strcmp(argv[1], "load") != 0 || argc < 6)
 		errx(2, "see cutload.h");
 	return load(s, c.mountpoint, seed, (unsigned)atoi(argv[4]),

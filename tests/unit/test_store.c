@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +21,9 @@ static struct {
 	bool hold; /* writes wait */
 	bool hold_commit;
 	unsigned inside; /* threads in a write or a commit */
-	unsigned commits, nlog;
-	int write_error, commit_error;
+	bool hold_remake;
+	unsigned commits, nlog, remade, ended, full_at;
+	int write_error, commit_error, remake_error;
 	bool closed;
 	uint8_t slots[SLOTS][LOGSLOT_LEN];
 	uint32_t log[100000]; /* slots in the order of their writes */
@@ -104,10 +106,37 @@ slotdisk_commit(struct slotdisk *d)
 }
 
 int
-slotdisk_remake(struct slotdisk *d)
+slotdisk_remake_begin(struct slotdisk *d)
 {
 	(void)d;
-	return ENOTSUP;
+	return disk.remake_error;
+}
+
+int
+slotdisk_remake_end(struct slotdisk *d)
+{
+	(void)d;
+	disk.ended++;
+	return 0;
+}
+
+/* Reads, waits, puts back: what a write did meanwhile would be lost. */
+int
+slotdisk_remake(struct slotdisk *d, uint32_t slot)
+{
+	uint8_t value[LOGSLOT_LEN];
+
+	(void)d;
+	pthread_mutex_lock(&disk.lock);
+	memcpy(value, disk.slots[slot], LOGSLOT_LEN);
+	pthread_mutex_unlock(&disk.lock);
+	sched_yield();
+	pthread_mutex_lock(&disk.lock);
+	wait_while(&disk.hold_remake);
+	memcpy(disk.slots[slot], value, LOGSLOT_LEN);
+	disk.remade++;
+	pthread_mutex_unlock(&disk.lock);
+	return slot == disk.full_at ? ENOSPC : 0;
 }
 
 static void
@@ -145,8 +174,10 @@ open_store(unsigned writers)
 	struct store *s;
 
 	disk.hold = disk.hold_commit = disk.closed = false;
-	disk.commits = disk.nlog = 0;
-	disk.write_error = disk.commit_error = 0;
+	disk.commits = disk.nlog = disk.remade = disk.ended = 0;
+	disk.write_error = disk.commit_error = disk.remake_error = 0;
+	disk.hold_remake = false;
+	disk.full_at = SLOTS;
 	for (uint32_t i = 0; i < SLOTS; i++)
 		logrec_encode_free(VOLUME, i, 0, 0, disk.slots[i]);
 	s = store_open(&c, error);
@@ -336,10 +367,82 @@ scans(void **state)
 	assert_int_equal(logscan_bad(d.scan, 0)->slot, 13);
 	assert_int_equal(logscan_bad(d.scan, 0)->err, EIO);
 	logscan_free(d.scan);
+	close_store(s);
+}
+
+static int
+remade(struct store *s)
+{
+	struct store_done d;
+
 	assert_int_equal(store_remake(s, NULL), 0);
 	d = next(s);
 	assert_int_equal(d.what, STORE_REMADE);
-	assert_int_equal(d.error, ENOTSUP);
+	return d.error;
+}
+
+static void
+remakes(void **state)
+{
+	struct store *s = open_store(4);
+
+	(void)state;
+	disk.remake_error = ENOTSUP;
+	assert_int_equal(remade(s), 0);
+	assert_int_equal(disk.remade + disk.ended, 0);
+	disk.remake_error = EPERM;
+	assert_int_equal(remade(s), EPERM);
+	disk.remake_error = 0;
+	assert_int_equal(remade(s), 0);
+	assert_int_equal(disk.remade, SLOTS);
+	assert_int_equal(disk.ended, 1);
+	disk.full_at = 9;
+	assert_int_equal(remade(s), 0);
+	assert_int_equal(disk.remade, SLOTS + 10);
+	assert_int_equal(disk.ended, 2);
+	close_store(s);
+}
+
+/* No write is lost to a copy that began before it; also not to one of a
+ * slot that is no head. */
+static void
+remake_beside_writes(void **state)
+{
+	enum { ROUNDS = 60 };
+	struct store *s = open_store(8);
+	uint32_t slots[2];
+	uint8_t values[2 * LOGSLOT_LEN];
+	struct store_done d;
+
+	(void)state;
+	for (unsigned round = 1; round <= ROUNDS; round++) {
+		assert_int_equal(store_remake(s, NULL), 0);
+		memset(values, (int)round, sizeof(values));
+		for (uint32_t i = 0; i < SLOTS; i += 2) {
+			slots[0] = i;
+			slots[1] = i + 1;
+			assert_int_equal(
+			    store_write(s, slots, 2, values, NULL), 0);
+		}
+		for (unsigned n = 0; n < SLOTS / 2 + 1; n++) {
+			d = next(s);
+			assert_int_equal(d.error, 0);
+		}
+		for (uint32_t i = 0; i < SLOTS; i++)
+			assert_int_equal(disk.slots[i][0], round);
+	}
+	assert_int_equal(disk.remade, ROUNDS * SLOTS);
+	/* a write waits for the copy of its slot alone */
+	set(&disk.hold_remake, true);
+	assert_int_equal(store_remake(s, NULL), 0);
+	wait_disk(1, false);
+	assert_int_equal(store_scan(s, NULL), -1);
+	assert_int_equal(errno, EBUSY);
+	assert_int_equal(write_one(s, 0, 1, (void *)1), 0);
+	assert_int_equal(write_one(s, 1, 1, (void *)2), 0);
+	assert_ptr_equal(next(s).tag, (void *)2);
+	set(&disk.hold_remake, false);
+	assert_int_equal(next(s).error + next(s).error, 0);
 	close_store(s);
 }
 
@@ -420,6 +523,8 @@ main(void)
 	    cmocka_unit_test(failed_sync_is_for_ever),
 	    cmocka_unit_test(bounded),
 	    cmocka_unit_test(scans),
+	    cmocka_unit_test(remakes),
+	    cmocka_unit_test(remake_beside_writes),
 	    cmocka_unit_test(stop_with_work),
 	    cmocka_unit_test(free_while_it_hangs),
 	    cmocka_unit_test(latencies),
