@@ -298,16 +298,6 @@ read_body(struct rec_reader *rd, int fd)
 	return read_chunks(rd, fd);
 }
 
-uint32_t
-rec_reader_unread(const struct rec_reader *rd, int fd)
-{
-	int n = 0;
-
-	if (rd->low <= 1 || ioctl(fd, FIONREAD, &n) == -1 || n < 0)
-		return 0;
-	return (uint32_t)n;
-}
-
 /* Should the receive window be too small for that, the kernel calls the
  * socket readable when it is used up (tcp_epollin_ready()). */
 static void
@@ -316,9 +306,7 @@ wait_for_much(struct rec_reader *rd, int fd)
 	uint32_t left = rd->rec != NULL ? rd->frag_left : 0;
 	int low = 1;
 
-	if (!rd->patient)
-		return;
-	if (left >= BULK || (left > 1 && rd->low > 1))
+	if (rd->patient && (left >= BULK || (left > 1 && rd->low > 1)))
 		low = (int)(left < RECIO_LOW ? left : RECIO_LOW);
 	if ((uint32_t)low != rd->low &&
 	    setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)) == 0)

@@ -232,6 +232,8 @@ read_replies(struct upstream *up)
 	for (int i = 0; i < READ_BUDGET && !up->closed; i++) {
 		enum rec_result res;
 
+		/* One call alone waits for nothing but its reply. */
+		up->w.in.patient = up->u != NULL && up->u->calls.n > 1;
 		if (choked(up)) {
 			wire_pause(&up->w);
 			return;
@@ -343,7 +345,6 @@ upstream_connect(struct proxy *p, uint32_t path, struct uconn *u)
 	up->calls_last = &up->calls;
 	wire_open(&up->w, p, fd, p->replies, REC_STORE_PIPES, on_read,
 	    on_write, write_failed);
-	up->w.in.patient = true; /* the kernel gets whole replies */
 	event_add(&up->w.ev_write, NULL);
 	up->w.wants_write = true;
 	up->next = p->upstreams;

@@ -49,7 +49,6 @@ conn_new(struct agent *a, int fd, const struct hanfs_addr *peer,
 	LIST_INIT(&c->stopped);
 	LIST_INSERT_HEAD(&a->conns, c, next);
 	stream_open(&c->s, &a->from_clients, fd, &conn_ops, false);
-	c->s.in.patient = true; /* calls are acted on whole */
 	if (!stranger_new(c)) {
 		log_limited(&limit, a->now_ms, LOG_LEVEL_WARN,
 		    "%s closed: too many connections of its host have not "

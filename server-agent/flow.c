@@ -184,8 +184,7 @@ flow_tick(struct agent *a)
 	struct netconn *c, *next;
 
 	for (c = LIST_FIRST(&a->conns); c != NULL; c = next) {
-		uint64_t moved = c->s.in.bytes + c->s.out.bytes +
-		    rec_reader_unread(&c->s.in, c->s.fd);
+		uint64_t moved = c->s.in.bytes + c->s.out.bytes;
 
 		next = LIST_NEXT(c, next);
 		if (moved != c->moved_bytes || c->s.paused != 0) {

@@ -47,7 +47,7 @@ struct rec_reader {
 	bool bulk;		/* the record before was long: read less ahead */
 	bool dry;		/* the socket gave less than was asked of it */
 	bool urgent;		/* may take what the pool keeps in reserve */
-	bool patient;		/* set by the owner, who wants records whole */
+	bool patient;		/* the owner's: wait for much of a record */
 	uint32_t low;		/* bytes that make the socket readable */
 	uint32_t ahead_at, ahead_len;
 	uint64_t bytes;		/* read since the start */
@@ -62,9 +62,6 @@ struct rec_reader {
 void rec_reader_init(struct rec_reader *rd, struct rec_pool *pool,
     enum rec_store store);
 void rec_reader_clear(struct rec_reader *rd);
-
-/* What the socket has that a patient reader was not told of yet. */
-uint32_t rec_reader_unread(const struct rec_reader *rd, int fd);
 
 /*
  * Reads on. For REC_DONE *out is the caller's, and he calls again before he
