@@ -185,6 +185,13 @@ int ctlarea_open(const struct ctl_want *want, bool writable,
     struct ctl_super *super, char *error);
 
 /*
+ * Keeps out every other process of this host that wants the same slot
+ * (CTL_NO_SLOT: any), until the last copy of fd is closed and the last I/O
+ * through it has ended. 0, or an errno: EAGAIN when another has it.
+ */
+int ctlarea_lock(int fd, unsigned slot);
+
+/*
  * Reads all slots through fd. 0, or an errno. For start-up, --format and
  * --check: a running agent's reads are ctlio's.
  */

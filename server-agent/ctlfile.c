@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -86,6 +85,21 @@ open_path(const char *path, bool writable, char *error)
 		    path, (intmax_t)size, CTL_AREA_SIZE);
 	}
 	return fd;
+}
+
+int
+ctlarea_lock(int fd, unsigned slot)
+{
+	struct flock range = {
+	    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = CTL_AREA_SIZE};
+
+	if (slot != CTL_NO_SLOT) {
+		range.l_start = (off_t)(CTL_FIRST_LEASE + slot) * CTL_BLOCK;
+		range.l_len = CTL_BLOCK;
+	}
+	if (fcntl(fd, F_OFD_SETLK, &range) == 0)
+		return 0;
+	return errno == EACCES ? EAGAIN : errno;
 }
 
 /* --- opening */
@@ -338,11 +352,12 @@ format_open(int fd, const struct ctl_format *w, uint8_t *buf, char *error)
 	uint8_t *before = buf, *after = buf + CTL_AREA_SIZE;
 	int e;
 
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+	e = ctlarea_lock(fd, CTL_NO_SLOT);
+	if (e != 0)
 		return say(error,
-		    "control area %s is in use by an agent on this host: stop "
-		    "it first",
-		    w->path);
+		    "control area %s is in use by an agent on this host (%s): "
+		    "stop it first",
+		    w->path, strerror(e));
 	e = read_blocks(fd, before, 0, CTL_BLOCKS);
 	if (e == 0 && !is_unused(before)) {
 		(void)poll(NULL, 0, (int)w->wait_ms);

@@ -7,8 +7,8 @@
  * event loop does. A dead disk path blocks a thread, never the event loop:
  * that hears of it by CTLIO_STALLED.
  *
- * Direct, synchronous I/O. An exclusive flock(2) on the area keeps out a
- * second agent of this host, and a new one for as long as a write of the old
+ * Direct, synchronous I/O. A lock (ctlarea_lock) keeps out a second agent of
+ * this server on this host, and a new one for as long as a write of the old
  * one is still inside the kernel. All memory must be locked by the caller
  * (daemon_lock_memory).
  *
@@ -80,7 +80,9 @@ bool ctlio_next(struct ctlio *io, struct ctlio_done *out);
 bool ctlio_read(struct ctlio *io);
 bool ctlio_write(struct ctlio *io, const struct ctl_lease *lease);
 
-/* Asks a candidate; PONG or NO_PONG follows. Returns the nonce. */
+/* Asks a candidate: MAILED, and then PONG or, timeout_ms after that, NO_PONG;
+ * or NO_PONG alone with an error of our own disk. Returns the nonce; 0: one
+ * is out already, or nobody has that slot. */
 uint64_t ctlio_ping(struct ctlio *io, unsigned slot, unsigned timeout_ms);
 /* Asks a candidate to hand the volume over: ASKED there, once for each call,
  * also when its agent was away meanwhile. */
@@ -88,6 +90,6 @@ void ctlio_ask(struct ctlio *io, unsigned slot);
 /* The event loop lives; and what to tell those who ask. */
 void ctlio_alive(struct ctlio *io, uint32_t state);
 
-void ctlio_stats(const struct ctlio *io, struct ctlio_stats *out);
+void ctlio_stats(struct ctlio *io, struct ctlio_stats *out);
 
 #endif

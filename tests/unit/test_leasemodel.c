@@ -407,7 +407,7 @@ fate(struct world *w, struct host *h)
 	else if (once_in(w, 200))
 		h->slow_until = w->now + (int)below(w, 150);
 	else if (once_in(w, 300) && !h->write.busy)
-		new_agent(w, h); /* killed alone; flock waits for writes */
+		new_agent(w, h); /* killed alone; the lock waits for writes */
 }
 
 /* A watchdog fires when it was not fed: as long as the lease is valid it
