@@ -42,9 +42,10 @@ struct arbiter_config {
 	uint64_t boot;
 	/* Each from the event loop, never inside a function of this file. */
 	void (*news)(void *arg, const struct lease_action *what);
-	/* An answer to arbiter_ping(), or none. */
-	void (*pong)(void *arg, unsigned server, bool answered, uint32_t state,
-	    uint32_t loop_age_ms, int own_error);
+	/* MAILED, PONG or NO_PONG of arbiter_ping(); ASKED; STALLED, FLOWS.
+	 * server: an index; our own where it is about the disk. */
+	void (*mail)(void *arg, unsigned server, const struct ctlio_done *done);
+	const struct fence_runner *runner; /* external's commands; borrowed */
 	void *arg;
 };
 
