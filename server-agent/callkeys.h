@@ -11,10 +11,8 @@
  *                               its like, WRITEs with theirs
  *
  * Calls that change nothing, and COMMIT, have none. Objects are told apart
- * by their handles' bytes. File id and generation, the inodes behind names
- * and the second look under the keys come with the log, which reads them
- * before the call anyhow; RENAME then needs its parents exclusively only
- * when it moves a directory.
+ * by their handles' bytes (prestate.h says what that takes for granted). What
+ * names stand for is known only to volumes with a log: see below.
  *
  * Pure.
  */

@@ -63,6 +63,18 @@ is_as_before(const struct prestate_object *before,
 	       (opt->no_inode && is_there(before) && is_there(now));
 }
 
+/* By what was there before it did nothing; so nothing may have changed. */
+static void
+judge_idle(struct verdict *v, enum verdict_reason reason,
+    const struct prestate_object *before, const struct prestate_object *now,
+    unsigned n, const struct verdict_options *opt)
+{
+	judge(v, VERDICT_NOT_DONE, reason);
+	for (unsigned i = 0; i < n; i++)
+		if (!is_as_before(&before[i], &now[i], opt))
+			judge(v, VERDICT_UNDECIDABLE, V_FOREIGN);
+}
+
 static bool
 time_equal(const struct nfs3_time *a, const struct nfs3_time *b)
 {
@@ -221,7 +233,7 @@ judge_make(struct verdict *v, const struct prestate_call *call,
 			judge_unchecked(
 			    v, &call->values.sattr, before, now, opt);
 		else
-			judge(v, VERDICT_NOT_DONE, V_WAS_THERE);
+			judge_idle(v, V_WAS_THERE, before, now, 1, opt);
 	} else if (is_absent(now))
 		judge(v, VERDICT_NOT_DONE, V_STILL_ABSENT);
 	else
@@ -235,7 +247,7 @@ judge_remove(struct verdict *v, const struct prestate_object *before,
     const struct prestate_object *now, const struct verdict_options *opt)
 {
 	if (is_absent(before) && !opt->no_before)
-		judge(v, VERDICT_NOT_DONE, V_WAS_ABSENT);
+		judge_idle(v, V_WAS_ABSENT, before, now, 1, opt);
 	else if (is_absent(now))
 		judge(v, VERDICT_DONE, V_GONE);
 	else if (is_as_before(before, now, opt))
@@ -252,9 +264,9 @@ judge_rename(struct verdict *v, const struct prestate *before,
 	const struct prestate_object *to = &before->obj[1];
 
 	if (is_absent(from) && !opt->no_before)
-		judge(v, VERDICT_NOT_DONE, V_WAS_ABSENT);
+		judge_idle(v, V_WAS_ABSENT, before->obj, now->obj, 2, opt);
 	else if (prestate_same(from, to) && !opt->no_inode)
-		judge(v, VERDICT_NOT_DONE, V_ONE_INODE);
+		judge_idle(v, V_ONE_INODE, before->obj, now->obj, 2, opt);
 	else if (is_absent(&now->obj[0]) &&
 		 is_as_before(from, &now->obj[1], opt))
 		judge(v, VERDICT_DONE, V_MOVED);
@@ -270,7 +282,7 @@ judge_link(struct verdict *v, const struct prestate *before,
     const struct prestate *now, const struct verdict_options *opt)
 {
 	if (is_there(&before->obj[1]) && !opt->no_before)
-		judge(v, VERDICT_NOT_DONE, V_WAS_THERE);
+		judge_idle(v, V_WAS_THERE, before->obj, now->obj, 2, opt);
 	else if (is_absent(&now->obj[1]))
 		judge(v, VERDICT_NOT_DONE, V_STILL_ABSENT);
 	else if (is_as_before(&before->obj[0], &now->obj[1], opt))

@@ -27,7 +27,10 @@
  * by a write) mode can have moved without this call. ctime is never looked
  * at but for SETATTR's guard, against `before` alone.
  *
- * The table. W: as wanted now; B: as it was before.
+ * The table. W: as wanted now; B: as it was before. Where a call did nothing
+ * by what was there before (V_WAS_THERE, V_WAS_ABSENT, V_ONE_INODE), each name
+ * must stand for the same now; else UNDECIDABLE V_FOREIGN: somebody was there
+ * whom no key orders.
  *
  * CREATE guarded or unchecked, MKDIR, SYMLINK, MKNOD
  *   before there			NOT_DONE  V_WAS_THERE	EEXIST again

@@ -72,7 +72,9 @@ op_query(struct story *s, struct op *op)
 		return;
 	}
 	log_keys_all(&all, secret, 0, &op->call, &op->before);
-	if (!keys_more(s->keys, &op->req, &all)) {
+	if (s->opt.no_inode_keys) {
+		op->stage = OP_LOGS;
+	} else if (!keys_more(s->keys, &op->req, &all)) {
 		op_release(s, op);
 		op_take(s, op, &all);
 	} else if (log_keys_look_again(&op->call, &op->before) &&
@@ -92,8 +94,9 @@ op_step(struct story *s, struct op *op)
 	switch (op->stage) {
 	case OP_NEW:
 		op->start = s->tick;
-		log_keys_first(
-		    &first, secret, 0, op->call.proc, &op->call.names);
+		if (!s->opt.no_name_keys)
+			log_keys_first(
+			    &first, secret, 0, op->call.proc, &op->call.names);
 		op_take(s, op, &first);
 		break;
 	case OP_ASKS:
@@ -174,6 +177,28 @@ some_write(struct story *s)
 }
 
 static void
+stranger(struct minifs *fs, unsigned dir, const char *name)
+{
+	if (mini_lookup(fs, dir, name) == -1)
+		mini_put(fs, dir, name, NF3BLK, 0, 0600);
+}
+
+static void
+some_stranger(struct story *s)
+{
+	unsigned dir;
+	if (!s->opt.stranger || s->stranger_dir != 0)
+		return;
+	dir = 1 + story_rand(2);
+	if (is_being_changed(s, dir))
+		return;
+	s->stranger_dir = dir;
+	s->stranger_name = story_some_name();
+	stranger(&s->w.fs, s->stranger_dir, s->stranger_name);
+	journal(s);
+}
+
+static void
 commit(struct story *s)
 {
 	s->committed = s->n - 1;
@@ -199,6 +224,7 @@ something(struct story *s)
 	else if (what == 18) {
 		mini_writeback(&s->w.fs);
 		journal(s);
+		some_stranger(s);
 	} else
 		commit(s);
 }
@@ -231,7 +257,7 @@ recover_one(struct story *s, unsigned i)
 
 	assert_int_equal(prestate_decode(&before, slot->pre, slot->pre_len), 0);
 	vb_look(&s->w.fs, &op->call, &now, true);
-	verdict_judge(&v, &op->call, &before, &now, &s->opt);
+	verdict_judge(&v, &op->call, &before, &now, &s->opt.verdict);
 	snprintf(op->verdict, sizeof(op->verdict), "%s: %s",
 	    verdict_kind_names[v.kind], verdict_reason_names[v.reason]);
 	s->halves += v.kind == VERDICT_HALF;
@@ -295,7 +321,7 @@ replay(struct story *s)
 }
 
 void
-story_run(struct story *s, unsigned seed, const struct verdict_options *opt)
+story_run(struct story *s, unsigned seed, const struct story_options *opt)
 {
 	unsigned events;
 
@@ -304,12 +330,14 @@ story_run(struct story *s, unsigned seed, const struct verdict_options *opt)
 	story_rand(2);
 	story_make_fs(&s->w.fs);
 	s->opt = *opt;
-	s->opt.verifier =
+	s->opt.verdict.verifier =
 	    s->w.fs.knfsd ? VERDICT_VERF_KNFSD : VERDICT_VERF_GANESHA;
 	s->first = s->w;
 	s->keys = keys_new(STORY_CALLS + 1);
 	for (unsigned i = 0; i < STORY_CALLS; i++) {
-		story_make_call(&s->op[i], &s->w.fs, 0x100 + i);
+		do /* a stranger moves ctimes, too */
+			story_make_call(&s->op[i], &s->w.fs, 0x100 + i);
+		while (opt->stranger && s->op[i].call.values.guard);
 		s->op[i].start = s->op[i].ack = STORY_NEVER;
 	}
 	journal(s);
@@ -330,7 +358,7 @@ story_run(struct story *s, unsigned seed, const struct verdict_options *opt)
 
 /* What is still to be placed, as bits. */
 struct order {
-	unsigned ops, writes;
+	unsigned ops, writes, stranger;
 };
 
 static bool
@@ -406,11 +434,24 @@ try_write(const struct story *s, const struct minifs *fs, struct order left,
 	return false;
 }
 
+/* What the stranger did may be lost in the cut. */
+static bool
+try_stranger(const struct story *s, const struct minifs *fs, struct order left)
+{
+	struct minifs next = *fs;
+
+	left.stranger = 0;
+	stranger(&next, s->stranger_dir, s->stranger_name);
+	return order_exists(s, &next, left) || order_exists(s, fs, left);
+}
+
 static bool
 order_exists(const struct story *s, const struct minifs *fs, struct order left)
 {
-	if (left.ops == 0 && left.writes == 0)
+	if (left.ops == 0 && left.writes == 0 && left.stranger == 0)
 		return mini_differ(fs, &s->w.fs) == NULL;
+	if (left.stranger != 0 && try_stranger(s, fs, left))
+		return true;
 	for (unsigned i = 0; i < STORY_CALLS; i++)
 		if ((left.ops & 1u << i) && try_op(s, fs, left, i))
 			return true;
@@ -423,7 +464,7 @@ order_exists(const struct story *s, const struct minifs *fs, struct order left)
 bool
 story_check(struct story *s)
 {
-	struct order left = {0, (1u << s->nwrites) - 1};
+	struct order left = {0, (1u << s->nwrites) - 1, s->stranger_dir != 0};
 
 	for (unsigned i = 0; i < STORY_CALLS; i++)
 		if (!s->op[i].undecidable)

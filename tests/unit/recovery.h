@@ -67,8 +67,16 @@ struct world {
 	struct slot slot[STORY_CALLS];
 };
 
+/* What is switched off, or comes beside. */
+struct story_options {
+	struct verdict_options verdict;
+	bool no_name_keys, no_inode_keys; /* no order by these */
+	bool stranger; /* somebody who asks no agent makes a device where
+			* nothing is, once */
+};
+
 struct story {
-	struct verdict_options opt;
+	struct story_options opt;
 	struct world first, w;
 	struct world journal[STORY_JOURNAL];
 	unsigned n, committed;
@@ -77,12 +85,13 @@ struct story {
 	unsigned nwrites;
 	int tick;
 	struct keys *keys;
+	unsigned stranger_dir; /* 0: did not come */
+	const char *stranger_name;
 	unsigned halves, dones, not_dones, undecidable, recuts; /* seen */
 };
 
 /* The same story for the same seed. */
-void story_run(
-    struct story *s, unsigned seed, const struct verdict_options *opt);
+void story_run(struct story *s, unsigned seed, const struct story_options *opt);
 
 /* Is there an order that explains what came out? */
 bool story_check(struct story *s);
@@ -91,6 +100,7 @@ void story_print(const struct story *s, unsigned seed);
 /* recovery_make.c: file system and calls */
 unsigned story_rand(unsigned below);
 void story_make_fs(struct minifs *fs);
+const char *story_some_name(void);
 void story_make_call(struct op *op, const struct minifs *fs, uint32_t xid);
 
 #endif

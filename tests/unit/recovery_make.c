@@ -10,14 +10,21 @@
 static const char *const some_names[] = {"a", "b", "c"};
 enum { NAMES = 3 };
 
+const char *
+story_some_name(void)
+{
+	return some_names[story_rand(NAMES)];
+}
+
 static void
 make_object(struct minifs *fs, unsigned dir, const char *name)
 {
 	static const uint32_t types[] = {
 	    NF3REG, NF3REG, NF3REG, NF3REG, NF3DIR, NF3FIFO, NF3LNK};
 	static const uint32_t modes[] = {0644, 0600, 0666, 04755, 0444};
-	unsigned ino = mini_put(fs, dir, name, types[story_rand(7)],
-	    story_rand(2) ? 1 : 3, modes[story_rand(5)]);
+	uint32_t type = types[story_rand(7)], mode = modes[story_rand(5)];
+	unsigned ino =
+	    mini_put(fs, dir, name, type, story_rand(2) ? 1 : 3, mode);
 
 	if (fs->inode[ino].type == NF3DIR)
 		fs->inode[ino].mode = story_rand(4) ? 0777 : 0755;
@@ -62,7 +69,7 @@ static unsigned
 some_dir(const struct minifs *fs)
 {
 	unsigned dir = 1 + story_rand(2);
-	int sub = mini_lookup(fs, dir, some_names[story_rand(NAMES)]);
+	int sub = mini_lookup(fs, dir, story_some_name());
 
 	if (sub != -1 && story_rand(3) == 0)
 		return (unsigned)sub; /* maybe no directory: NOTDIR */
@@ -73,7 +80,7 @@ static unsigned
 some_inode(const struct minifs *fs)
 {
 	unsigned dir = 1 + story_rand(2);
-	int ino = mini_lookup(fs, dir, some_names[story_rand(NAMES)]);
+	int ino = mini_lookup(fs, dir, story_some_name());
 
 	return ino != -1 ? (unsigned)ino : dir;
 }
@@ -109,7 +116,9 @@ some_values(struct nfs3_sattr *s, uint32_t uid, bool any_owner)
 static void
 put_name(struct bytes *b, const struct minifs *fs)
 {
-	vb_put_dirop(b, fs, some_dir(fs), some_names[story_rand(NAMES)]);
+	unsigned dir = some_dir(fs);
+
+	vb_put_dirop(b, fs, dir, story_some_name());
 }
 
 static void

@@ -226,6 +226,7 @@ enum what {
 	READ_F,
 	COMMIT_F,
 	NWHAT,
+	CREATE_C, /* not in the table */
 };
 
 enum { DIR = 1, DIR2 = 2, F = 3, G = 4 };
@@ -263,6 +264,11 @@ build(struct bytes *b, enum what w)
 		dirop(b, DIR, w == CREATE_A || w == CREATE_A_TRUNC ? "a" : "b");
 		put32(b, 0);
 		put_sattr(b, w >= CREATE_A_TRUNC ? 0 : -1);
+		return NFS3_CREATE;
+	case CREATE_C:
+		dirop(b, DIR, "c");
+		put32(b, 0);
+		put_sattr(b, -1);
 		return NFS3_CREATE;
 	case REMOVE_A:
 		dirop(b, DIR, "a");
@@ -346,6 +352,141 @@ calls_in_the_way(void **state)
 		}
 }
 
+/* --- with a log: what the names stand for, too */
+
+static const uint8_t log_secret[CALL_KEYS_SECRET] = "not a secret";
+
+static void
+call_of(struct prestate_call *call, struct bytes *b, enum what w)
+{
+	struct nfs3_bytes none = {NULL, 0}, args;
+	uint32_t proc;
+
+	b->len = 0;
+	proc = build(b, w);
+	args = (struct nfs3_bytes){b->p, (uint32_t)b->len};
+	assert_int_equal(prestate_call_parse(call, 1, proc, RPC_AUTH_NONE,
+			     &none, &args, args.len, NULL),
+	    0);
+}
+
+/* The object that put_fh(which) names. */
+static void
+found(struct prestate_object *o, uint8_t which, uint32_t type)
+{
+	memset(o, 0, sizeof(*o));
+	o->known = which != 0 ? PRESTATE_EXISTS : PRESTATE_ABSENT;
+	o->has_attr = true;
+	o->attr.type = type;
+	o->fh.len = 32;
+	memset(o->fh.b, which, o->fh.len);
+}
+
+static void
+log_keys_of(struct key_set *first, struct key_set *all, enum what w, uint8_t a,
+    uint8_t b, uint32_t type)
+{
+	static struct bytes mem;
+	struct prestate_call call;
+	struct prestate before;
+
+	call_of(&call, &mem, w);
+	prestate_begin(&before, &call, false);
+	found(&before.obj[0], a, type);
+	found(&before.obj[1], b, type);
+	log_keys_first(first, log_secret, 0, call.proc, &call.names);
+	log_keys_all(all, log_secret, 0, &call, &before);
+}
+
+static void
+log_keys_by_found(void **state)
+{
+	static const struct {
+		enum what call;
+		uint8_t a, b; /* what its names stand for */
+		uint32_t type;
+		enum what other;
+		bool first, all; /* is the other one in the way? */
+	} rows[] = {
+	    {REMOVE_A, F, 0, NF3REG, CHMOD_F, false, true},
+	    {REMOVE_A, G, 0, NF3REG, CHMOD_F, false, false},
+	    {REMOVE_A, 0, 0, NF3REG, CHMOD_F, false, false},
+	    {RMDIR_B, DIR2, 0, NF3DIR, RENAME_OTHER, false, true},
+	    {RENAME_A_B, F, 0, NF3REG, CHMOD_F, false, true},
+	    {RENAME_A_B, G, F, NF3REG, CHMOD_F, false, true},
+	    {RENAME_A_B, G, 0, NF3REG, CREATE_C, false, false},
+	    {RENAME_A_B, G, 0, NF3DIR, CREATE_C, false, true},
+	    {RENAME_A_B, G, F, NF3DIR, CREATE_C, false, true},
+	    {CREATE_A_TRUNC, F, 0, NF3REG, WRITE_F, false, true},
+	    {CREATE_A_TRUNC, F, 0, NF3REG, CHMOD_F, false, true},
+	    {CREATE_A_TRUNC, F, 0, NF3REG, WRITE_G, false, false},
+	    {CREATE_A_TRUNC, 0, 0, NF3REG, WRITE_F, false, false},
+	    {CREATE_A, F, 0, NF3REG, WRITE_F, false, false},
+	    {CREATE_A, F, 0, NF3REG, CHMOD_F, false, true},
+	    {LINK_F_A, F, 0, NF3REG, CHMOD_F, true, true},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct key_set first, all, other;
+
+		log_keys_of(&first, &all, rows[i].call, rows[i].a, rows[i].b,
+		    rows[i].type);
+		keys_of(&other, rows[i].other, 0);
+		if (in_the_way(&first, &other) != rows[i].first ||
+		    in_the_way(&all, &other) != rows[i].all)
+			fail_msg("row %u", i);
+	}
+}
+
+/* Six keys, and not one more, whatever is renamed. */
+static void
+most_keys(void **state)
+{
+	static struct bytes b;
+	struct nfs3_bytes none = {NULL, 0}, args;
+	struct prestate_call call;
+	struct prestate before;
+	struct key_set all;
+
+	(void)state;
+	b.len = 0;
+	dirop(&b, DIR, "a");
+	dirop(&b, DIR2, "a");
+	args = (struct nfs3_bytes){b.p, (uint32_t)b.len};
+	assert_int_equal(prestate_call_parse(&call, 1, NFS3_RENAME,
+			     RPC_AUTH_NONE, &none, &args, args.len, NULL),
+	    0);
+	prestate_begin(&before, &call, false);
+	found(&before.obj[0], F, NF3DIR);
+	found(&before.obj[1], G, NF3DIR);
+	log_keys_all(&all, log_secret, 0, &call, &before);
+	assert_int_equal(all.n, KEYS_MAX);
+	for (unsigned i = 0; i < all.n; i++)
+		assert_int_equal(all.want[i].mode, KEY_EXCLUSIVE);
+}
+
+static void
+when_to_look_again(void **state)
+{
+	static struct bytes b;
+	struct prestate_call call;
+	struct prestate before;
+
+	(void)state;
+	call_of(&call, &b, CREATE_A_TRUNC);
+	prestate_begin(&before, &call, false);
+	found(&before.obj[0], F, NF3REG);
+	assert_true(log_keys_look_again(&call, &before));
+	found(&before.obj[0], 0, NF3REG);
+	assert_false(log_keys_look_again(&call, &before));
+	call_of(&call, &b, CREATE_A);
+	found(&before.obj[0], F, NF3REG);
+	assert_false(log_keys_look_again(&call, &before));
+	call_of(&call, &b, REMOVE_A);
+	assert_false(log_keys_look_again(&call, &before));
+}
+
 int
 main(void)
 {
@@ -354,6 +495,9 @@ main(void)
 	    cmocka_unit_test(more_than_fits),
 	    cmocka_unit_test(stricter_mode_stays),
 	    cmocka_unit_test(calls_in_the_way),
+	    cmocka_unit_test(log_keys_by_found),
+	    cmocka_unit_test(most_keys),
+	    cmocka_unit_test(when_to_look_again),
 	};
 
 	return cmocka_run_group_tests_name("keys", tests, NULL, NULL);
