@@ -181,8 +181,14 @@ suspect_disk(struct suspect *s, unsigned volume, bool works,
 		return;
 	s->disk[volume].broken = !works;
 	s->disk[volume].latency_ms = latency_ms;
-	for (unsigned i = 0; !works && i < s->c.nservers; i++)
-		s->peers[i].mail[volume].asked = false;
+	for (unsigned i = 0; !works && i < s->c.nservers; i++) {
+		struct suspect_mail *m = &s->peers[i].mail[volume];
+
+		/* Not at once: what is asked again may fail as fast. */
+		if (m->asked)
+			m->again_ms = now_ms + pace(&s->peers[i], s->c.mail_ms);
+		m->asked = false;
+	}
 	suspect_tick(s, now_ms);
 }
 

@@ -228,7 +228,14 @@ struct server {
 	uint64_t stalled_until;
 	uint64_t boot, seq[NETS];
 	uint32_t starts, table_gen;
-	bool off; /* the whole host is */
+	/* its host, and its part in owning volumes (own.h) */
+	bool off, nets_lost;
+	uint32_t boots;      /* +1 when power goes and when it is back */
+	int64_t clock_ahead; /* ms */
+	int64_t clock_fast;  /* of a thousand */
+	struct suspect *suspect;
+	struct own *own; /* by volume */
+	struct mount *mounts;
 	struct relay *relay;
 	struct sconn **conns; /* live */
 	uint32_t nconns, conns_room;
@@ -242,6 +249,8 @@ struct heartbeat_event {
 	uint32_t server, client, net;
 	uint64_t boot, seq;
 	uint32_t table_gen, networks; /* those on which it can be reached */
+	bool serves[VOLUMES];
+	uint64_t epoch[VOLUMES];
 };
 
 void agent_start(struct server *s);
@@ -254,7 +263,7 @@ void agent_on_beat(struct server *s);
 /* An interface of it lost its carrier, or has it again. */
 void agent_carrier(struct server *s);
 void agent_on_link_up(struct link *l);
-void agent_links_break(struct server *s);
+
 /* tcp.c: */
 bool agent_listens(struct server *s);
 void agent_on_syn(struct tcp *c);
@@ -294,6 +303,8 @@ struct link {
 	uint32_t nreplies, replies_room, replies_read;
 };
 
+/* The backend's process is gone. */
+void agent_links_break(struct backend *b);
 void backend_take(struct link *l, struct rec *rec);
 void backend_on_effect(struct world *w, void *job);
 void backend_on_answer(struct world *w, void *job);

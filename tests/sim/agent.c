@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "agent.h"
+#include "own.h"
 
 enum { READ_BUDGET = 8, RELAY_TICK = 1000, BEAT = 50, MULTIPLIER = 3 };
 enum { ENTRIES = 2048 };
@@ -145,6 +145,11 @@ agent_on_run(struct server *s)
 		agent_wake(s, s->stalled_until - s->w->now);
 		return;
 	}
+	if (s->w->t.storage) {
+		own_look(s); /* before anything is answered */
+		if (!s->alive)
+			return;
+	}
 	while (s->nbacklog > 0) {
 		struct tcp *c = s->backlog[0];
 
@@ -197,10 +202,15 @@ send_beats(struct server *s)
 			    .seq = s->seq[n],
 			    .table_gen = s->table_gen,
 			    .networks = networks};
+			for (uint32_t v = 0; v < VOLUMES; v++) {
+				h->serves[v] = s->own[v].told == HB_SERVING;
+				h->epoch[v] = s->own[v].told_epoch;
+			}
 			net_send(w, n, server_host(s->number), client_host(c),
 			    EV_HEARD, h, 0);
 		}
 	}
+	peers_beat(s);
 }
 
 void
@@ -253,20 +263,39 @@ agent_start(struct server *s)
 
 	if (s->starts++ == 0)
 		at(w, rnd(w, BEAT * MS), EV_BEAT, s, 0);
-	else
+	else if (!w->t.storage)
 		backend_end(&w->backend[s->number][s->number]);
-	backend_start(
-	    &w->backend[s->number][s->number], w->disk[s->number].mount);
+	if (!w->t.storage)
+		backend_start(&w->backend[s->number][s->number],
+		    w->disk[s->number].mount);
 	s->boot++;
 	s->table_gen = 1;
 	s->alive = true;
 	s->running = s->stopped = false;
 	s->relay = relay_new(&cfg);
 	assert(s->relay != NULL);
-	relay_volume_set(s->relay, s->number, true, now_ms(w));
+	if (!w->t.storage)
+		relay_volume_set(s->relay, s->number, true, now_ms(w));
 	tell(w, "s%u: agent starts, boot %llu", s->number + 1,
 	    (unsigned long long)s->boot);
 	at(w, RELAY_TICK * MS, EV_AGENT_TICK, s, s->starts);
+	if (w->t.storage)
+		own_start(s);
+}
+
+/* Its children end with it, but not always at once. */
+static void
+end_children(struct server *s)
+{
+	for (uint32_t v = 0; v < VOLUMES; v++) {
+		struct backend *b = &s->w->backend[s->number][v];
+
+		s->w->doubts[v]++;
+		if (s->w->t.storage && b->runs && chance(s->w, 700))
+			backend_end(b);
+	}
+	if (s->w->t.storage)
+		own_end(s);
 }
 
 void
@@ -276,7 +305,7 @@ agent_kill(struct server *s)
 
 	tell(s->w, "s%u: agent is killed", s->number + 1);
 	s->alive = false;
-	s->w->doubts[s->number]++;
+	end_children(s);
 	while (s->nconns > 0)
 		sconn_end(s->conns[s->nconns - 1]);
 	while (s->nbacklog > 0)

@@ -10,7 +10,8 @@ struct sconn {
 	struct tcp *c;
 	struct relay_conn *rc;
 	struct rec *held;
-	bool ended;
+	bool ended, hello_kconn;
+	uint32_t hello_volume;
 };
 
 /* agent.c: its loop runs after so long, unless it does before. */

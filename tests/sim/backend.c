@@ -189,6 +189,8 @@ backend_end(struct backend *b)
 {
 	b->life++;
 	b->runs = false;
+	if (b->w->t.storage)
+		agent_links_break(b);
 	tell(b->w, "s%u: backend of volume %u is ended", b->server + 1,
 	    b->volume);
 }
@@ -200,5 +202,5 @@ backend_die(struct backend *b, uint64_t until)
 	b->dead_until = until;
 	b->verf = ++b->w->ran << 8 | b->volume;
 	b->w->doubts[b->volume]++;
-	agent_links_break(&b->w->server[b->server]);
+	agent_links_break(b);
 }

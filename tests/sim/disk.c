@@ -75,18 +75,26 @@ disk_mount(struct world *w, uint32_t volume, uint32_t server, uint64_t epoch)
 {
 	struct disk *d = &w->disk[volume];
 	struct mount *m, *old = d->mount;
+	bool here;
 
-	if (!disk_reached(w, volume, server))
+	if (!disk_reached(w, volume, server) || d->fenced[server])
 		return NULL;
 	m = sim_alloc(w, sizeof(*m));
 	m->w = w;
 	m->volume = volume;
 	m->server = server;
 	m->epoch = epoch;
-	m->fs = old->gone && old->fs->durable == old->fs->end
-		    ? old->fs
-		    : fs_copy(old->fs);
-	if (!old->gone) {
+	m->next = w->server[server].mounts;
+	/* It is still mounted here, from an earlier life of the agent. */
+	here = old->server == server && !old->gone && !old->stale;
+	m->fs = old->clean || here ? old->fs : fs_copy(old->fs);
+	if (here) {
+		m->nruns = old->nruns;
+		m->runs = old->runs;
+		m->runs_room = old->runs_room;
+		m->failed = old->failed;
+		old->gone = true;
+	} else if (!old->gone) {
 		tell(w, "volume %u: mounted on s%u, still so on s%u", volume,
 		    server + 1, old->server + 1);
 		old->stale = true;
@@ -103,6 +111,8 @@ disk_mount(struct world *w, uint32_t volume, uint32_t server, uint64_t epoch)
 	if (!disk_write(w, volume, server, epoch))
 		return NULL;
 	d->mount = m;
+	w->server[server].mounts = m;
+	w->doubts[volume]++;
 	at(w, rnd_between(w, 100 * MS, 3 * SEC), EV_WRITEBACK, m, 0);
 	return m;
 }
@@ -134,6 +144,7 @@ disk_unmount(struct mount *m)
 	if (good && !m->stale)
 		landed(m, m->fs->end);
 	m->gone = true;
+	m->clean = good;
 	return good;
 }
 

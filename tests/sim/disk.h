@@ -22,11 +22,13 @@ struct disk {
 
 /* A file system as one host has it mounted. */
 struct mount {
+	struct mount *next; /* of its host's */
 	struct world *w;
 	uint32_t volume, server;
 	uint64_t epoch;
 	struct fs *fs;
 	bool gone;         /* unmounted, or its host is */
+	bool clean;        /* all was written back before */
 	bool stale;        /* another host has mounted the same disk since */
 	bool failed;       /* a commit did: it is shut down */
 	struct run **runs; /* of calls, that are not durable yet */

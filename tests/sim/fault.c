@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "world.h"
+#include "own.h"
 
 enum fault_kind {
 	CARRIER_CLIENT,
@@ -35,45 +35,68 @@ enum fault_kind {
 	BACKEND_DIES,
 	RESET,
 	DEAD_FLOW,
+	/* with `storage` alone */
+	POWER_CUT,
+	BOTH_IN_TURN,
+	CUT_AND_NETWORK,
+	AGENT_STOPPED,
+	NETS_LOST,
+	APART,
+	DISK_PATH,
+	DISK_SLOW,
+	FENCE_FAILS,
+	FENCE_SLOW,
+	MOVE,
 	FAULTS
 };
 
 static const struct {
 	const char *name;
-	uint32_t weight;
+	uint32_t weight, servers; /* the latter with `storage` */
 } kinds[FAULTS] = {
-    [CARRIER_CLIENT] = {"carrier lost at a client", 5},
-    [CARRIER_SERVER] = {"carrier lost at a server", 5},
-    [SWITCH_DEAD] = {"network dead", 6},
-    [ONE_WAY_TO_CLIENT] = {"one-way loss to a client", 6},
-    [ONE_WAY_TO_SERVER] = {"one-way loss to a server", 6},
-    [LOSS] = {"loss", 6},
-    [DELAY] = {"delay", 4},
-    [LATE] = {"packets held up", 10},
-    [PAUSED] = {"network stands still", 8},
-    [FLAP] = {"network flaps", 5},
-    [NO_BROADCAST] = {"no broadcast", 3},
-    [BOTH_DOWN] = {"both networks dead", 4},
-    [ADDRESS] = {"address changed", 4},
-    [INTERFACE] = {"interface removed", 4},
-    [PROXY_KILLED] = {"proxy killed", 6},
-    [PROXY_STALLED] = {"proxy does not run", 5},
-    [PROXY_UPGRADED] = {"proxy's state carried over", 4},
-    [KERNEL_CLOSES] = {"kernel closes connections", 6},
-    [DETECTOR_KILLED] = {"detector killed", 3},
-    [AGENT_KILLED] = {"agent killed", 3},
-    [AGENT_STALLED] = {"agent does not run", 8},
-    [SERVER_CRASH] = {"server crashes", 3},
-    [BACKEND_STOPPED] = {"backend stopped", 4},
-    [BACKEND_DIES] = {"backend dies", 3},
-    [RESET] = {"connections reset", 6},
-    [DEAD_FLOW] = {"flows dead", 3},
+    [CARRIER_CLIENT] = {"carrier lost at a client", 5, 2},
+    [CARRIER_SERVER] = {"carrier lost at a server", 5, 3},
+    [SWITCH_DEAD] = {"network dead", 6, 4},
+    [ONE_WAY_TO_CLIENT] = {"one-way loss to a client", 6, 2},
+    [ONE_WAY_TO_SERVER] = {"one-way loss to a server", 6, 2},
+    [LOSS] = {"loss", 6, 2},
+    [DELAY] = {"delay", 4, 2},
+    [LATE] = {"packets held up", 10, 3},
+    [PAUSED] = {"network stands still", 8, 3},
+    [FLAP] = {"network flaps", 5, 1},
+    [NO_BROADCAST] = {"no broadcast", 3, 1},
+    [BOTH_DOWN] = {"both networks dead", 4, 2},
+    [ADDRESS] = {"address changed", 4, 1},
+    [INTERFACE] = {"interface removed", 4, 1},
+    [PROXY_KILLED] = {"proxy killed", 6, 3},
+    [PROXY_STALLED] = {"proxy does not run", 5, 2},
+    [PROXY_UPGRADED] = {"proxy's state carried over", 4, 1},
+    [KERNEL_CLOSES] = {"kernel closes connections", 6, 3},
+    [DETECTOR_KILLED] = {"detector killed", 3, 1},
+    [AGENT_KILLED] = {"agent killed", 3, 8},
+    [AGENT_STALLED] = {"agent does not run", 8, 3},
+    [SERVER_CRASH] = {"server crashes", 3, 0},
+    [BACKEND_STOPPED] = {"backend stopped", 4, 2},
+    [BACKEND_DIES] = {"backend dies", 3, 6},
+    [RESET] = {"connections reset", 6, 2},
+    [DEAD_FLOW] = {"flows dead", 3, 1},
+    [POWER_CUT] = {"power cut", 0, 16},
+    [BOTH_IN_TURN] = {"power cut of two in turn", 0, 4},
+    [CUT_AND_NETWORK] = {"power cut and network dead", 0, 6},
+    [AGENT_STOPPED] = {"agent stopped", 0, 6},
+    [NETS_LOST] = {"server without networks", 0, 4},
+    [APART] = {"servers cut off from each other", 0, 4},
+    [DISK_PATH] = {"disk path dead", 0, 6},
+    [DISK_SLOW] = {"disk slow", 0, 5},
+    [FENCE_FAILS] = {"fence fails", 0, 3},
+    [FENCE_SLOW] = {"fence is slow", 0, 3},
+    [MOVE] = {"moved by hand", 0, 8},
 };
 
 struct fault {
 	struct world *w;
 	enum fault_kind kind;
-	uint32_t net, client, server, times;
+	uint32_t net, client, server, other, volume, times, turn;
 	uint64_t lasts;
 };
 
@@ -167,6 +190,118 @@ crash(struct fault *f, int by)
 		agent_start(s);
 }
 
+/* --- what they do to servers that share a disk */
+
+static struct backend *
+backend_of(struct fault *f)
+{
+	uint32_t volume = f->w->t.storage ? f->volume : f->server;
+
+	return &f->w->backend[f->server][volume];
+}
+
+static void
+backend_dies(struct fault *f)
+{
+	struct backend *b = backend_of(f);
+
+	if (!f->w->t.storage)
+		backend_die(b, f->w->now + f->lasts);
+	else if (b->runs)
+		own_backend_dies(&f->w->server[f->server].own[f->volume]);
+}
+
+static void
+apart(struct fault *f, int by)
+{
+	uint32_t a = server_host(f->server), b = server_host(f->other);
+
+	for (uint32_t n = 0; n < NETS; n++) {
+		f->w->net[n].blocked[a][b] += (uint32_t)by;
+		f->w->net[n].blocked[b][a] += (uint32_t)by;
+	}
+}
+
+static void
+networks(struct fault *f, int by)
+{
+	for (uint32_t n = 0; n < NETS; n++)
+		f->w->net[n].iface[server_host(f->server)].no_carrier +=
+		    (uint32_t)by;
+	agent_carrier(&f->w->server[f->server]);
+}
+
+static void
+power(struct server *s, int by)
+{
+	if (by > 0)
+		host_cut(s);
+	else
+		host_boot(s);
+}
+
+/* Its owner now, when it begins. */
+static void
+move(struct fault *f)
+{
+	struct owner_event ev = {.type = OWNER_EV_MOVE, .peer = (int)f->other};
+
+	for (uint32_t s = 0; s < f->w->t.nservers; s++)
+		if (f->w->server[s].alive &&
+		    f->w->now >= f->w->server[s].stalled_until)
+			own_event(&f->w->server[s].own[f->volume], &ev);
+}
+
+static void
+apply_server(struct fault *f, int by)
+{
+	struct world *w = f->w;
+	struct server *s = &w->server[f->server];
+	struct disk *d = &w->disk[f->volume];
+
+	switch (f->kind) {
+	case POWER_CUT:
+		power(s, by);
+		break;
+	case BOTH_IN_TURN: /* the one when the other is back */
+		power(f->turn++ < 2 ? s : &w->server[f->other], by);
+		break;
+	case CUT_AND_NETWORK:
+		power(s, by);
+		w->net[f->net].dead += (uint32_t)by;
+		break;
+	case AGENT_STOPPED:
+		if (by > 0 && s->alive)
+			agent_stall(s, w->now + f->lasts, true);
+		break;
+	case NETS_LOST:
+		networks(f, by);
+		break;
+	case APART:
+		apart(f, by);
+		break;
+	case DISK_PATH:
+		d->path_dead[f->server] += (uint32_t)by;
+		break;
+	case DISK_SLOW:
+		d->slow_until = w->now + (by > 0 ? f->lasts : 0);
+		d->slow = rnd_between(w, 5 * MS, 60 * MS);
+		break;
+	case FENCE_FAILS:
+		w->fence_fails_until = w->now + (by > 0 ? f->lasts : 0);
+		break;
+	case FENCE_SLOW:
+		w->fence_slow_until = w->now + (by > 0 ? f->lasts : 0);
+		break;
+	case MOVE:
+		if (by > 0)
+			move(f);
+		break;
+	default:
+		assert(0);
+	}
+}
+
 /* Begins with by 1, ends with by -1. */
 static void
 apply(struct fault *f, int by)
@@ -227,7 +362,7 @@ apply(struct fault *f, int by)
 	case AGENT_KILLED:
 		if (by > 0 && s->alive)
 			agent_kill(s);
-		else if (by < 0 && !s->alive)
+		else if (by < 0 && !s->alive && !s->off)
 			agent_start(s);
 		break;
 	case AGENT_STALLED:
@@ -243,13 +378,11 @@ apply(struct fault *f, int by)
 		break;
 	case BACKEND_STOPPED:
 		if (by > 0)
-			w->backend[f->server][f->server].stopped_until =
-			    w->now + f->lasts;
+			backend_of(f)->stopped_until = w->now + f->lasts;
 		break;
 	case BACKEND_DIES:
 		if (by > 0)
-			backend_die(&w->backend[f->server][f->server],
-			    w->now + f->lasts);
+			backend_dies(f);
 		break;
 	case ADDRESS:
 		if (by > 0) {
@@ -273,8 +406,8 @@ apply(struct fault *f, int by)
 		if (by > 0)
 			some_connections(f, kill_flow);
 		break;
-	case FAULTS:
-		assert(0);
+	default:
+		apply_server(f, by);
 	}
 }
 
@@ -319,18 +452,24 @@ faults_quiet(const struct world *w)
 	return 200 * MS;
 }
 
+static uint32_t
+weight(const struct world *w, uint32_t kind)
+{
+	return w->t.storage ? kinds[kind].servers : kinds[kind].weight;
+}
+
 static enum fault_kind
 choose(struct world *w)
 {
 	uint32_t sum = 0, r;
 
 	for (uint32_t k = 0; k < FAULTS; k++)
-		sum += kinds[k].weight;
+		sum += weight(w, k);
 	r = rnd(w, sum);
 	for (uint32_t k = 0; k < FAULTS; k++) {
-		if (r < kinds[k].weight)
+		if (r < weight(w, k))
 			return (enum fault_kind)k;
-		r -= kinds[k].weight;
+		r -= weight(w, k);
 	}
 	return SWITCH_DEAD;
 }
@@ -351,6 +490,17 @@ set_times(struct world *w, struct fault *f)
 		   f->kind == PROXY_UPGRADED || f->kind == ADDRESS) {
 		f->times = 1 + rnd(w, 4);
 		f->lasts = rnd_between(w, 1 * MS, 400 * MS);
+	} else if (f->kind == BOTH_IN_TURN) {
+		f->times = 2;
+		f->lasts = rnd_between(w, 300 * MS, 3 * SEC);
+	} else if (f->kind == AGENT_STOPPED || f->kind == DISK_SLOW) {
+		f->lasts = rnd_between(
+		    w, 100 * MS, 2ull * w->t.lease_ms * MS + 500 * MS);
+	} else if (f->kind == MOVE) {
+		f->times = 1 + rnd(w, 3);
+		f->lasts = rnd_between(w, 50 * MS, 1 * SEC);
+	} else if (f->kind >= POWER_CUT && f->kind != FENCE_SLOW) {
+		f->lasts = rnd_between(w, 300 * MS, 4 * SEC);
 	}
 }
 
@@ -377,7 +527,7 @@ moment(struct world *w)
 	    .at = rnd_between(w, 50 * MS, 2500 * MS),
 	    .net = rnd(w, NETS),
 	    .client = rnd(w, w->t.nclients),
-	    .server = rnd(w, SERVERS),
+	    .server = rnd(w, w->t.nservers),
 	};
 }
 
@@ -403,6 +553,9 @@ faults_plan(struct world *w)
 		f->net = chance(w, 700) ? here.net : other.net;
 		f->client = chance(w, 700) ? here.client : other.client;
 		f->server = chance(w, 700) ? here.server : other.server;
+		f->other =
+		    (f->server + 1 + rnd(w, w->t.nservers - 1)) % w->t.nservers;
+		f->volume = rnd(w, VOLUMES);
 		set_times(w, f);
 		name_fault(w, f->kind);
 		w->dead_flows = w->dead_flows || f->kind == DEAD_FLOW;

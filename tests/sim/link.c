@@ -39,10 +39,12 @@ lost(struct link *l, const char *why)
 }
 
 void
-agent_links_break(struct server *s)
+agent_links_break(struct backend *b)
 {
+	struct server *s = &b->w->server[b->server];
+
 	for (struct link *l = s->links; l != NULL; l = l->next)
-		l->broken = l->up;
+		l->broken = l->broken || (l->up && l->backend == b);
 	agent_wake(s, 10);
 }
 

@@ -201,6 +201,10 @@ static const struct option options[] = {
     {"verbose", no_argument, NULL, 'v'},
     {"no-fence", no_argument, NULL, 'f'},
     {"no-replay-table", no_argument, NULL, 't'},
+    {"no-log", no_argument, NULL, 'G'},
+    {"servers", no_argument, NULL, 'S'},
+    {"no-fence-server", no_argument, NULL, 'F'},
+    {"lease-only", no_argument, NULL, 'L'},
     {NULL, 0, NULL, 0},
 };
 
@@ -256,6 +260,18 @@ main(int argc, char **argv)
 			break;
 		case 't':
 			opt.no_replay_table = true;
+			break;
+		case 'S':
+			opt.servers = true;
+			break;
+		case 'F':
+			opt.no_fence_server = true;
+			break;
+		case 'G':
+			opt.no_log = true;
+			break;
+		case 'L':
+			opt.lease_only = true;
 			break;
 		default:
 			fputs(usage, stderr);

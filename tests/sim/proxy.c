@@ -273,6 +273,10 @@ proxy_on_heartbeat(const struct heartbeat_event *h, struct client *cl)
 	if (px_boot_known(cl->px, h->server, h->boot))
 		px_announced(cl->px, h->server, h->table_gen, h->networks,
 		    now_ms(cl->w));
+	if (cl->w->t.storage && px_boot_known(cl->px, h->server, h->boot))
+		for (uint32_t v = 0; v < VOLUMES; v++)
+			px_told(cl->px, v, h->server, h->serves[v], h->epoch[v],
+			    now_ms(cl->w));
 	proxy_settle(cl);
 }
 
@@ -286,7 +290,7 @@ proxy_on_tick(struct client *cl)
 			proxy_interface(cl, n, PATH_ADDRESS);
 		cl->netlink[n] = false;
 	}
-	for (uint32_t i = 0; i < NETS * SERVERS; i++)
+	for (uint32_t i = 0; i < NETS * cl->w->t.nservers; i++)
 		upstream_look_probe(cl, i);
 	px_tick(cl->px, now_ms(cl->w));
 	proxy_settle(cl);

@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "agent.h"
+#include "own.h"
 
 enum { SUBSCRIBED = 15 };
 
@@ -40,10 +40,15 @@ hello(struct sconn *sc, const struct msg *m)
 	    .kconn = m->kconn,
 	    .network = sc->c->net,
 	    .generation = m->generation,
+	    .resend = m->resend,
+	    .sent = m->body,
+	    .nsent = m->n,
 	    .peer = "peer",
 	    .peer_len = 4,
 	};
 
+	sc->hello_kconn = m->kconn != 0;
+	sc->hello_volume = m->volume;
 	relay_hello(sc->rc, &h, now_ms(sc->s->w));
 }
 
@@ -162,6 +167,10 @@ answer_hello(struct sconn *sc, const struct relay_hello_answer *a)
 	m->status = a->status;
 	m->highest = a->highest;
 	m->floor = a->floor;
+	if (sc->hello_kconn)
+		m->epoch = sc->s->w->t.storage
+			       ? sc->s->own[sc->hello_volume].told_epoch
+			       : 1;
 	tell(sc->s->w, "s%u: HELLO of c%u over net %c (tcp %u): status %d",
 	    sc->s->number + 1, sc->c->client + 1, 'A' + (int)sc->c->net,
 	    sc->c->id, a->status);

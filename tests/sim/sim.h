@@ -15,6 +15,8 @@
  *   disk.c      the shared disks: who can reach them, who has mounted them
  *   choose.c    what a client does next, and what must come of it
  *   nfs.c       its calls and replies as bytes
+ *   own.c       an agent's part in owning a volume: owner.h and lease.h;
+ *   ctl.c, peer.c, host.c, logio.c
  *   fault.c     what goes wrong, and when
  *   check.c     what must hold (DESIGN section 7)
  *   world.c     one run
@@ -42,7 +44,7 @@
 #define MS  1000ull
 #define SEC 1000000ull
 
-enum { NETS = 2, SERVERS = 2, VOLUMES = 2, CLIENTS_MAX = 3 };
+enum { NETS = 2, SERVERS = 3, VOLUMES = 2, CLIENTS_MAX = 3 };
 enum { HOSTS = CLIENTS_MAX + SERVERS };
 enum { SLOTS_MAX = 16, KCONNS_EACH = 2 };
 
@@ -65,6 +67,13 @@ enum event_kind {
 	EV_ANSWER,     /* obj job: the backend answers */
 	EV_SYNCED,     /* obj sync: a commit has reached the disk */
 	EV_WRITEBACK,  /* obj mount: the kernel writes what it has */
+	EV_OWN_TICK,   /* obj server, arg its start */
+	EV_OWN_STEP,   /* obj own, arg the step's number */
+	EV_CTL,        /* obj ctl_io: at the disk, or back from it */
+	EV_MAIL,       /* obj ctl_mail_msg */
+	EV_PEER,       /* obj heard: a heartbeat at another server */
+	EV_ECHO,       /* obj echo */
+	EV_BOOT,       /* obj server, arg its boots */
 	EV_PROXY_TICK, /* obj client, arg its start */
 	EV_TO_PROXY,   /* obj proxy_conn, arg call's number */
 	EV_TO_KERNEL,  /* obj delivery */

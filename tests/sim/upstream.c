@@ -183,9 +183,13 @@ take_hello(struct upstream *up, const struct msg *m)
 {
 	struct client *cl = up->cl;
 	struct uconn *u = up->u;
+	uint32_t not_owner = PX_NONE;
 
 	if (m->status == HANFS_OK) {
 		up->state = UP_READY;
+		if (u != NULL)
+			px_owner(cl->px, u->kconn->volume, up->path / NETS,
+			    m->epoch, now_ms(cl->w));
 		if (u != NULL)
 			px_uconn_ready(
 			    cl->px, u, m->boot, m->floor, now_ms(cl->w));
@@ -203,7 +207,11 @@ take_hello(struct upstream *up, const struct msg *m)
 		px_uconn_fenced(cl->px, u, m->floor, now_ms(cl->w));
 		return;
 	}
+	if (u != NULL && m->status == HANFS_NOT_OWNER)
+		not_owner = u->kconn->volume;
 	lost(up, TCP_EOF);
+	if (not_owner != PX_NONE)
+		px_not_owner(cl->px, not_owner, up->path / NETS, now_ms(cl->w));
 }
 
 static void
@@ -263,6 +271,21 @@ readable(struct upstream *up)
 	}
 }
 
+/* As proxy/agentcall.c does it. */
+static void
+add_sent(struct call *c, void *arg)
+{
+	struct msg *m = arg;
+	uint32_t *xids = (uint32_t *)(uintptr_t)m->body;
+
+	if (c->class != CALL_LOGGED || c->sends == 0)
+		return;
+	if (m->n < HANFS_XIDS_MAX)
+		xids[m->n++] = c->id.xid;
+	else
+		m->resend = true;
+}
+
 static void
 established(struct upstream *up)
 {
@@ -273,6 +296,9 @@ established(struct upstream *up)
 		m->volume = up->u->kconn->volume;
 		m->kconn = up->u->kconn->id;
 		m->generation = up->u->generation;
+		m->body =
+		    sim_alloc(up->cl->w, HANFS_XIDS_MAX * sizeof(uint32_t));
+		px_each_call(up->cl->px, up->u->kconn, add_sent, m);
 	}
 	tcp_send(up->c, CLIENT_END, m);
 }
@@ -337,7 +363,7 @@ upstream_look(struct client *cl)
 			next = cl->ups; /* begin again: it may be gone */
 		}
 	}
-	for (uint32_t i = 0; i < NETS * SERVERS; i++)
+	for (uint32_t i = 0; i < NETS * cl->w->t.nservers; i++)
 		px_retransmits(cl->px, i, retrans[i], segs[i], now_ms(cl->w));
 }
 

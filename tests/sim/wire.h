@@ -62,7 +62,8 @@ struct msg {
 	uint32_t tag, volume, network;
 	enum hanfs_status status;
 	uint64_t kconn, generation, incarnation;
-	uint64_t boot, highest, floor;
+	uint64_t boot, highest, floor, epoch;
+	bool resend;
 	uint32_t n; /* of xids, or of bytes */
 	const void *body;
 };

@@ -6,9 +6,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "world.h"
+#include "own.h"
 
-enum { POOL_RECS = 4096 };
+enum { POOL_RECS = 4096, EVENTS_MAX = 2000000 };
+
+static void
+happen_servers(const struct event *e)
+{
+	struct server *s = e->obj;
+
+	switch (e->kind) {
+	case EV_OWN_TICK:
+		if (s->starts == e->arg && s->alive)
+			own_on_tick(s);
+		break;
+	case EV_OWN_STEP:
+		own_on_step(e->obj, e->arg);
+		break;
+	case EV_CTL:
+		ctl_on_io(e->obj);
+		break;
+	case EV_MAIL:
+		ctl_on_mail(e->obj);
+		break;
+	case EV_PEER:
+		peers_on_heard(e->obj);
+		break;
+	case EV_ECHO:
+		peers_on_echo(e->obj);
+		break;
+	default:
+		host_on_boot(s, e->arg);
+	}
+}
 
 static void
 happen(struct world *w, const struct event *e)
@@ -59,6 +89,15 @@ happen(struct world *w, const struct event *e)
 	case EV_WRITEBACK:
 		mount_on_writeback(e->obj);
 		break;
+	case EV_OWN_TICK:
+	case EV_OWN_STEP:
+	case EV_CTL:
+	case EV_MAIL:
+	case EV_PEER:
+	case EV_ECHO:
+	case EV_BOOT:
+		happen_servers(e);
+		break;
 	case EV_PROXY_TICK:
 		if (((struct client *)e->obj)->starts == e->arg)
 			proxy_on_tick(e->obj);
@@ -101,6 +140,10 @@ run_until(struct world *w, uint64_t end, bool (*done)(const struct world *w))
 		w->out.events++;
 		mix(&w->hash, e.at << 8 | (uint64_t)e.kind);
 		happen(w, &e);
+		if (w->out.events > EVENTS_MAX)
+			broken(w, LIVE,
+			    "something goes round in a circle (event %d)",
+			    (int)e.kind);
 		if (done != NULL && done(w))
 			return;
 	}
@@ -109,6 +152,21 @@ run_until(struct world *w, uint64_t end, bool (*done)(const struct world *w))
 }
 
 /* --- one run */
+
+static void
+tune_servers(struct world *w)
+{
+	struct tuning *t = &w->t;
+
+	t->storage = true;
+	t->nservers = 2 + chance(w, 300);
+	t->lease_ms = (uint32_t)rnd_between(w, 600, 3000);
+	t->renew_ms = t->lease_ms / 10;
+	t->fence = w->opt.lease_only ? FENCE_LEASE : rnd(w, FENCE_LEASE);
+	t->failback =
+	    chance(w, 300) ? CONFIG_FAILBACK_AUTO : CONFIG_FAILBACK_MANUAL;
+	t->shared = chance(w, 500) ? 300 : 0;
+}
 
 static void
 tune(struct world *w)
@@ -126,6 +184,9 @@ tune(struct world *w)
 	t->timeo = rnd_between(w, 100 * MS, 2 * SEC);
 	t->think = rnd_between(w, 0, 40 * MS);
 	t->slow = chance(w, 300) ? rnd(w, 60) : 2;
+	t->nservers = 2;
+	if (w->opt.servers)
+		tune_servers(w);
 }
 
 static bool
@@ -148,21 +209,34 @@ make_volumes(struct world *w)
 		m->volume = m->server = v;
 		m->fs = fs_new(w);
 		nfs_populate(m->fs);
+		m->gone = m->clean = w->t.storage;
 		w->disk[v].mount = m;
-		for (uint32_t s = 0; s < SERVERS; s++)
-			w->backend[s][v] = (struct backend){
-			    .w = w, .server = s, .volume = v};
+		for (uint32_t s = 0; s < w->t.nservers; s++)
+			w->disk[v].fenced[s] =
+			    w->t.storage && w->t.fence == FENCE_SCSI;
+		for (uint32_t s = 0; s < w->t.nservers; s++)
+			w->backend[s][v] =
+			    (struct backend){.w = w, .server = s, .volume = v};
 	}
 }
 
 static void
 begin(struct world *w)
 {
+	w->area = sim_alloc(w, VOLUMES * sizeof(*w->area));
+	for (uint32_t v = 0; v < VOLUMES; v++)
+		for (uint32_t s = 0; s < CTL_SLOTS; s++)
+			w->area[v].slot[s].status = CTL_EMPTY;
 	make_volumes(w);
-	for (uint32_t s = 0; s < SERVERS; s++) {
+	for (uint32_t s = 0; s < w->t.nservers; s++) {
 		w->server[s].w = w;
 		w->server[s].number = s;
 		w->server[s].boot = rnd_between(w, 1, 1000);
+		w->server[s].own = sim_alloc(w, VOLUMES * sizeof(struct own));
+		if (w->t.storage) {
+			w->server[s].clock_ahead = rnd(w, 1000000);
+			w->server[s].clock_fast = (int64_t)rnd(w, 21) - 10;
+		}
 		agent_start(&w->server[s]);
 	}
 	for (uint32_t i = 0; i < w->t.nclients; i++) {
@@ -185,7 +259,7 @@ finish(struct world *w)
 	for (uint32_t i = 0; i < w->t.nclients; i++)
 		if (w->client[i].alive)
 			proxy_kill(&w->client[i]);
-	for (uint32_t s = 0; s < SERVERS; s++)
+	for (uint32_t s = 0; s < w->t.nservers; s++)
 		if (w->server[s].alive)
 			agent_kill(&w->server[s]);
 	rec_pool_use(w->calls, &use);
@@ -206,7 +280,9 @@ play(struct world *w)
 
 	begin(w);
 	end = w->faults_end = faults_plan(w);
-	bound = (w->dead_flows ? SIM_BOUND_FLOW_MS : SIM_BOUND_MS) * MS;
+	bound =
+	    (w->dead_flows || w->t.storage ? SIM_BOUND_FLOW_MS : SIM_BOUND_MS) *
+	    MS;
 	snprintf(w->out.summary, sizeof(w->out.summary),
 	    "seed %llu: %u clients, %u calls at once each, %s, faults:%s",
 	    (unsigned long long)w->seed, w->t.nclients, w->t.slots,

@@ -3,6 +3,7 @@
 #define HANFS_SIM_WORLD_H
 
 #include "actors.h"
+#include "hanfs/config.h"
 
 /* --- fault.c */
 
@@ -38,6 +39,8 @@ void check_tidy(struct world *w);
 
 struct sim_options {
 	bool no_fence, no_replay_table;
+	bool servers; /* volumes are hanfs' own, and servers die */
+	bool no_fence_server, lease_only, no_log;
 	bool story; /* lines are kept */
 	bool verbose;
 };
@@ -49,7 +52,11 @@ struct tuning {
 	uint32_t linger_ms, client_entries;
 	uint64_t timeo, think;
 	uint32_t slow; /* permille of calls that take long at the backend */
-	bool storage;  /* volumes are hanfs' own: log, lease, takeover */
+	uint32_t nservers;
+	bool storage; /* volumes are hanfs' own: log, lease, takeover */
+	uint32_t lease_ms, renew_ms;
+	uint32_t fence; /* enum fence_kind */
+	enum config_failback failback;
 	uint32_t shared; /* permille of slots with names that all share */
 };
 
@@ -59,7 +66,7 @@ struct outcome {
 	enum invariant invariant;
 	char what[400], summary[300];
 	uint64_t hash, events, calls, replays, fences, doubles, attached;
-	uint64_t replayed, undecidable;
+	uint64_t replayed, undecidable, takeovers;
 	uint64_t late; /* after the faults, until the last reply of then */
 };
 
@@ -83,6 +90,8 @@ struct world {
 	struct backend backend[SERVERS][VOLUMES];
 	struct disk disk[VOLUMES];
 	uint32_t doubts[VOLUMES]; /* times that calls came into doubt */
+	struct ctl_area *area;    /* by volume */
+	uint64_t fence_fails_until, fence_slow_until;
 	struct tcp *tcps;
 	uint32_t ntcps;
 	uint64_t ran; /* numbers executions */
@@ -102,10 +111,11 @@ now_ms(const struct world *w)
 	return w->now / MS;
 }
 
+/* Its servers in order. */
 static inline uint32_t
-volume_owner(uint32_t volume)
+volume_candidate(const struct world *w, uint32_t volume, uint32_t i)
 {
-	return volume; /* each server has one */
+	return (volume + i) % w->t.nservers;
 }
 
 /* engine.c: the earliest event, which there must be; the run's end. */

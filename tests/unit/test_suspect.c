@@ -325,6 +325,28 @@ test_ticks(void **state)
 	suspect_free(b.s);
 }
 
+/* Our own disk fails each message at once: they are paced all the same. */
+static void
+test_disk_fails_at_once(void **state)
+{
+	struct bed b;
+
+	(void)state;
+	init(&b, 1u << 5);
+	run(&b, 1000);
+	b.heartbeats = b.echoes = b.mailbox = false;
+	for (unsigned i = 0; i < 2000; i++) {
+		step(&b);
+		if (b.mail_at != 0) {
+			b.mail_at = 0;
+			suspect_disk(b.s, 5, false, 0, b.now);
+			take(&b);
+		}
+	}
+	assert_in_range(b.mails_sent, 2, 2000 / 120 + 2);
+	suspect_free(b.s);
+}
+
 int
 main(void)
 {
@@ -340,6 +362,7 @@ main(void)
 	    cmocka_unit_test(test_no_mailbox),
 	    cmocka_unit_test(test_never_heard),
 	    cmocka_unit_test(test_ticks),
+	    cmocka_unit_test(test_disk_fails_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
