@@ -19,6 +19,9 @@ struct ctl {
 /* argv[0] is the command's name. The exit status: 0, 1, or 2 for usage. */
 int ctl_keygen(const struct ctl *ctl, int argc, char **argv);
 int ctl_show(const struct ctl *ctl, int argc, char **argv);
+/* These change something, and wait until it is done. */
+int ctl_volume(const struct ctl *ctl, int argc, char **argv);
+int ctl_drill(const struct ctl *ctl, int argc, char **argv);
 
 /* Prints a document as aligned tables: an array of objects has a column for
  * each key, an object a line for each. */

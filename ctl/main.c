@@ -16,13 +16,18 @@ struct command {
 	int (*run)(const struct ctl *ctl, int argc, char **argv);
 };
 
-/* What only reads or writes files of its own. */
 static const struct command commands[] = {
+    /* What only reads or writes files of its own. */
     {"keygen", "[-f] FILE",
 	"makes a server's key; prints the line for its section", ctl_keygen},
     {"show", "WHAT [proxy|agent|detector]",
 	"what the daemons on this host know; `show` alone lists WHAT",
 	ctl_show},
+    /* What changes something; only root may. */
+    {"volume", "VOLUME show|move SERVER",
+	"shows a volume, or moves it to another server", ctl_volume},
+    {"drill", "VOLUME",
+	"a rehearsed takeover and return, with its report", ctl_drill},
 };
 enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

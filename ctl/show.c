@@ -18,11 +18,13 @@ static const struct topic {
     {"volumes", "pa", "owner, network in use, switches"},
     {"calls", "pa", "calls that are outstanding"},
     {"connections", "p", "the kernel's connections and what carries them"},
-    {"events", "p", "decisions with their cause and evidence"},
+    {"events", "pa", "decisions with their cause and evidence"},
     {"counters", "pad", "counters"},
     {"heartbeats", "d", "the last heartbeat of each server and network"},
     {"clients", "a", "clients with their incarnation"},
     {"kconns", "a", "kernel connections, their floors and backends"},
+    {"peers", "a", "the other servers: alive, suspect, dead, and why"},
+    {"takeovers", "a", "the last ways of volumes, with each step's time"},
     {"all", "pad", "all of these"},
 };
 enum { NTOPICS = sizeof(topics) / sizeof(topics[0]), TIMEOUT_MS = 3000 };

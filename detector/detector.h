@@ -4,7 +4,7 @@
  * a heartbeat is missing is the proxy's business.
  *
  *	kernel -> sniff.c (libpcap) -> frame.c --+
- *	kernel -> udp.c   (--udp) ---------------+-> receive.c -> hbguard
+ *	kernel -> hbudp.c (--udp) ---------------+-> receive.c -> hbguard
  *	                                                            |
  *	hanfsctl <- control.c <- book.c (last heard) <- deliver.c <-+ event
  *	                         reporter.c (proxy)  <--+
@@ -30,7 +30,7 @@
 #include "hanfs/report.h"
 #include "reporter.h"
 #include "sniff.h"
-#include "udp.h"
+#include "hanfs/hbudp.h"
 
 struct detector;
 struct ctlsock;
@@ -72,8 +72,8 @@ struct detector {
 	struct book *book;
 	struct ifwatch *watch;
 	struct listener listeners[HBG_SLOTS_MAX];
-	struct udp udp;
-	struct event *udp_evs[UDP_SOCKETS];
+	struct hbudp udp;
+	struct event *udp_evs[HBUDP_SOCKETS];
 	struct reporter *reporter; /* NULL with --print */
 	uint64_t drop_second;      /* of the printed drops */
 	unsigned drops_printed;

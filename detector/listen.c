@@ -16,14 +16,14 @@
 int
 listen_open_udp(struct detector *d)
 {
-	char error[UDP_ERROR_LEN];
+	char error[HBUDP_ERROR_LEN];
 	unsigned i;
 
-	if (udp_open(&d->udp, d->cfg->heartbeat_port, error) < 0) {
+	if (hbudp_open(&d->udp, d->cfg->heartbeat_port, true, error) < 0) {
 		log_err("%s", error);
 		return -1;
 	}
-	for (i = 0; i < UDP_SOCKETS; i++) {
+	for (i = 0; i < HBUDP_SOCKETS; i++) {
 		if (d->udp.fds[i] < 0)
 			continue;
 		d->udp_evs[i] = event_new(d->base, d->udp.fds[i],
@@ -44,12 +44,12 @@ close_udp(struct detector *d)
 
 	if (!d->opt.udp)
 		return;
-	for (i = 0; i < UDP_SOCKETS; i++) {
+	for (i = 0; i < HBUDP_SOCKETS; i++) {
 		if (d->udp_evs[i] != NULL)
 			event_free(d->udp_evs[i]);
 		d->udp_evs[i] = NULL;
 	}
-	udp_close(&d->udp);
+	hbudp_close(&d->udp);
 }
 
 /* --- starting and stopping to listen --- */

@@ -65,7 +65,7 @@ on_frame(const uint8_t *buf, size_t len, uint64_t wall_us, void *arg)
 }
 
 static void
-on_udp_packet(const struct udp_packet *p, void *arg)
+on_udp_packet(const struct hbudp_packet *p, void *arg)
 {
 	struct detector *d = arg;
 	unsigned i;
@@ -111,7 +111,7 @@ receive_udp(evutil_socket_t fd, short what, void *arg)
 	unsigned which = fd == d->udp.fds[0] ? 0 : 1, i;
 
 	(void)what;
-	if (udp_read(&d->udp, which, READ_MOST, on_udp_packet, d) == READ_MOST)
+	if (hbudp_read(&d->udp, which, READ_MOST, on_udp_packet, d) == READ_MOST)
 		return;
 	for (i = 0; i < HBG_SLOTS_MAX; i++)
 		d->listeners[i].drained_us = now;

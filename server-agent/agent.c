@@ -10,6 +10,7 @@
 #include "hanfs/daemon.h"
 #include "hanfs/log.h"
 #include "server-agent/agent.h"
+#include "server-agent/own.h"
 
 enum { TICK_MS = 200 };
 
@@ -86,6 +87,7 @@ agent_settle(void *arg)
 {
 	struct agent *a = arg;
 
+	own_drain(a);
 	/* Writing may lose connections, which is news for the core. */
 	do
 		agent_act(a);
@@ -103,11 +105,36 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	relay_tick(a->relay, agent_now(a));
 	flow_tick(a);
 	stranger_tick(a);
+	own_tick(a);
 	agent_settle(a);
 	/* The heartbeats' thread falls silent when this stays out. */
 	if (a->hb != NULL)
 		hbsend_alive(a->hb, a->now_ms);
 	daemon_alive();
+}
+
+/* A volume without shared storage belongs to its first candidate, for ever
+ * in epoch 1. One that has it belongs to nobody until own.h says so. */
+static void
+start_volume(struct agent *a, unsigned i)
+{
+	struct agent_volume *v = &a->volumes[i];
+
+	v->cfg = &a->cfg->volumes[i];
+	for (unsigned k = 0; k < v->cfg->ncandidates; k++)
+		v->here |= v->cfg->candidates[k] == a->server;
+	v->told = HB_STANDBY;
+	v->backend = -1;
+	v->next_port = 1023;
+	if (v->cfg->storage.device[0] == '\0') {
+		v->serving = v->cfg->candidates[0] == a->server;
+		v->told = v->serving ? HB_SERVING : HB_STANDBY;
+		v->epoch = 1;
+	}
+	relay_volume_set(a->relay, i, v->serving, a->now_ms);
+	if (v->here)
+		log_info("volume %s: %s", v->cfg->name,
+		    v->serving ? "serving" : "standby");
 }
 
 int
@@ -117,23 +144,8 @@ agent_start(struct agent *a)
 	stream_group_init(&a->from_clients, &a->loop, a->calls);
 	stream_group_init(&a->from_backends, &a->loop, a->replies);
 	agent_now(a);
-	/* The place of ownership: until leases decide, a volume belongs to
-	 * its first candidate, for ever in epoch 1. */
-	for (unsigned i = 0; i < a->nvolumes; i++) {
-		struct agent_volume *v = &a->volumes[i];
-
-		v->cfg = &a->cfg->volumes[i];
-		for (unsigned k = 0; k < v->cfg->ncandidates; k++)
-			v->here |= v->cfg->candidates[k] == a->server;
-		v->serving = v->cfg->candidates[0] == a->server;
-		v->epoch = 1;
-		v->backend = -1;
-		v->next_port = 1023;
-		relay_volume_set(a->relay, i, v->serving, a->now_ms);
-		if (v->here)
-			log_info("volume %s: %s", v->cfg->name,
-			    v->serving ? "serving" : "standby");
-	}
+	for (unsigned i = 0; i < a->nvolumes; i++)
+		start_volume(a, i);
 	if (a->hb != NULL)
 		hbsend_alive(a->hb, a->now_ms);
 	a->ticker = clock_ticker(TICK_MS);
@@ -144,6 +156,8 @@ agent_start(struct agent *a)
 	if (listen_start(a) == -1)
 		return -1;
 	announce_volumes(a);
+	if (own_start(a) == -1)
+		return -1;
 	event_assign(
 	    &a->tick, a->base, a->ticker, EV_READ | EV_PERSIST, on_tick, a);
 	event_add(&a->tick, NULL);
@@ -153,6 +167,7 @@ agent_start(struct agent *a)
 void
 agent_stop(struct agent *a)
 {
+	own_stop(a);
 	listen_stop(a);
 	event_del(&a->tick);
 	close(a->ticker);

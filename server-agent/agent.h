@@ -11,6 +11,8 @@
  *   flow.c     who is not read for whom: slow clients, stopped backends
  *   announce.c what heartbeats say of the volumes
  *   reach.c    which of our own addresses can be reached
+ *   peers.c, ping.c  what is heard of the other servers (suspect.h)
+ *   own*.c     volumes on shared storage: who owns them (owner.h)
  *   show.c     the control socket: what hanfsctl shows
  *   stream.c   records over a socket, for both kinds of connections
  *   relay*.c, keys.c, callkeys.c   the core, without I/O
@@ -46,6 +48,7 @@ enum {
 	PAUSE_LINK = 2,   /* the link takes no more */
 	PAUSE_VOLUME = 4, /* nor do the volume's all together */
 	PAUSE_CONN = 8,   /* of a link: the client takes no more */
+	PAUSE_HOLD = 16,  /* the volume is handed over: calls wait */
 };
 
 struct netconn;
@@ -55,6 +58,8 @@ struct agent_volume {
 	const struct config_volume *cfg;
 	bool here;          /* this server is a candidate */
 	bool serving;       /* and its owner now */
+	enum hb_state told; /* what heartbeats say of it */
+	bool held;          /* its connections are not read: PAUSE_HOLD */
 	uint64_t epoch;     /* of the ownership */
 	int backend;        /* -1 unknown, 0 not reached, 1 reached */
 	uint16_t next_port; /* where the search for a reserved port begins */
@@ -101,6 +106,9 @@ struct agent {
 	LIST_HEAD(, blink) dead_blinks;
 	struct listener *listeners;
 	struct reach *reach;
+	struct steps *steps; /* the helper; NULL: no volume is managed */
+	struct peers *peers;
+	struct own *own; /* NULL: no volume is managed */
 	int ticker; /* clock_ticker() */
 	struct event tick, term, intr;
 };
@@ -164,6 +172,9 @@ void reach_stop(struct agent *a);
 /* Address addr (index) of this server: its interface has no carrier. */
 bool reach_lost(const struct agent *a, unsigned addr);
 
+/* The network (index) of ours that an interface belongs to, or -1. */
+int reach_network(const struct agent *a, int ifindex);
+
 /* listen.c: 0, or -1 after logging why. */
 int listen_start(struct agent *a);
 void listen_stop(struct agent *a);
@@ -208,6 +219,8 @@ void flow_link(struct blink *b);
 void flow_conn_volume(struct netconn *c, int volume);
 /* A call came for a link. */
 void flow_elsewhere(struct blink *b);
+/* The volume's calls are not read, until they are again. */
+void flow_hold(struct agent *a, struct agent_volume *v, bool held);
 /* They are closed. */
 void flow_conn_end(struct netconn *c);
 void flow_link_end(struct blink *b);

@@ -20,7 +20,7 @@ fill_volume(
 	memset(out, 0, sizeof(*out));
 	out->id = v->cfg->id;
 	out->epoch = v->epoch;
-	out->state = v->serving ? HB_SERVING : HB_STANDBY;
+	out->state = v->told;
 	for (unsigned i = 0; i < s->naddrs && i < HB_ADDRS_MAX; i++) {
 		struct hb_addr *to;
 

@@ -114,3 +114,26 @@ bootid_raise(const char *state_dir, uint64_t seconds, char *error)
 	close(dir_fd);
 	return number;
 }
+
+int
+bootid_floor(const char *state_dir, uint64_t floor, char *error)
+{
+	uint64_t number = 0;
+	int dir_fd, r;
+
+	dir_fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0) {
+		fail(error, state_dir, "cannot open the state directory",
+		    strerror(errno));
+		return -1;
+	}
+	r = read_number(dir_fd, &number);
+	/* What cannot be read is bootid_raise()'s to say. */
+	if (r >= 0 && (r == 0 || number < floor))
+		r = write_number(dir_fd, floor);
+	if (r < 0)
+		fail(error, state_dir, "cannot write the boot id",
+		    strerror(errno));
+	close(dir_fd);
+	return r < 0 ? -1 : 0;
+}

@@ -26,4 +26,10 @@
  */
 uint64_t bootid_raise(const char *state_dir, uint64_t seconds, char *error);
 
+/*
+ * Makes sure that the next number is above floor, which this server is known
+ * to have used. 0, or -1 as above.
+ */
+int bootid_floor(const char *state_dir, uint64_t floor, char *error);
+
 #endif

@@ -110,6 +110,20 @@ only_volume(const struct agent *a)
 	return found;
 }
 
+/* The volume whose service address the client came to, or -1. */
+static int
+volume_of_address(const struct agent *a, const struct hanfs_addr *local)
+{
+	for (unsigned i = 0; i < a->nvolumes; i++) {
+		const struct config_storage *s = &a->cfg->volumes[i].storage;
+
+		if (s->service_address.family != 0 &&
+		    addr_same_ip(&s->service_address, local))
+			return (int)i;
+	}
+	return -1;
+}
+
 /* For clients without HELLO: address and port stand for the client. */
 static bool
 make_plain(struct netconn *c)
@@ -118,15 +132,18 @@ make_plain(struct netconn *c)
 	struct agent *a = c->a;
 	char peer[ADDR_TEXT_SIZE];
 	uint8_t id[CLIENT_ID_LEN];
-	int volume = only_volume(a);
+	int volume = volume_of_address(a, &c->local);
 
+	if (volume == -1)
+		volume = only_volume(a);
 	crypto_generichash(id, sizeof(id), (const uint8_t *)&c->peer,
 	    sizeof(c->peer), NULL, 0);
 	if (volume == -1 || !relay_plain(c->rc, (unsigned)volume, id, &c->peer,
 				sizeof(c->peer), a->now_ms)) {
 		log_limited(&limit, a->now_ms, LOG_LEVEL_WARN,
-		    "%s: a client without hanfs-proxy is served only where "
-		    "exactly one volume is; mount through the proxy",
+		    "%s: a client without hanfs-proxy is served only at its "
+		    "volume's service address, or where exactly one volume "
+		    "is; mount through the proxy",
 		    peer_name(c, peer));
 		conn_end(c, NULL);
 		return false;

@@ -169,6 +169,22 @@ listen_on(struct agent *a, const struct hanfs_addr *addr)
 	return 0;
 }
 
+/* The addresses of volumes, which come and go: for clients without proxy. */
+static int
+listen_service(struct agent *a)
+{
+	for (unsigned i = 0; i < a->nvolumes; i++) {
+		struct hanfs_addr addr =
+		    a->cfg->volumes[i].storage.service_address;
+
+		addr.port = a->cfg->servers[a->server].port;
+		if (addr.family != 0 && a->volumes[i].here &&
+		    listen_on(a, &addr) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 int
 listen_start(struct agent *a)
 {
@@ -177,7 +193,7 @@ listen_start(struct agent *a)
 	for (unsigned i = 0; i < s->naddrs; i++)
 		if (listen_on(a, &s->addrs[i].addr) == -1)
 			return -1;
-	return 0;
+	return listen_service(a);
 }
 
 void

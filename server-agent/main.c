@@ -16,7 +16,9 @@
 #include "hanfs/log.h"
 #include "hanfs/privs.h"
 #include "server-agent/agent.h"
+#include "server-agent/bootid.h"
 #include "server-agent/format.h"
+#include "server-agent/own.h"
 
 struct options {
 	const char *config, *name, *run, *state;
@@ -237,7 +239,8 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 
 	(void)what;
 	log_notice("%s: ending", strsignal((int)sig));
-	event_base_loopbreak(a->base);
+	own_end(a);
+	agent_settle(a);
 }
 
 /*
@@ -273,6 +276,56 @@ start_heartbeats(
 	a->boot = hbsend_boot(a->hb);
 }
 
+static bool
+is_managed(const struct agent *a, const struct config_volume *v)
+{
+	bool here = false;
+
+	for (unsigned k = 0; k < v->ncandidates; k++)
+		here |= v->candidates[k] == a->server;
+	return here && v->storage.device[0] != '\0';
+}
+
+/* Before anything that makes this process large, or takes its powers. */
+static void
+start_helper(struct agent *a, const struct options *o)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < a->nvolumes; i++)
+		any |= is_managed(a, &a->cfg->volumes[i]);
+	if (!any)
+		return;
+	a->steps = steps_new(a->cfg, a->server, o->run);
+	if (a->steps == NULL)
+		exit(1);
+}
+
+/* Where the state directory was lost, the control areas know a boot id. */
+static void
+raise_boot(const struct agent *a, const struct options *o)
+{
+	char error[CTL_ERROR_LEN + BOOTID_ERROR_LEN];
+
+	for (unsigned i = 0; i < a->nvolumes; i++) {
+		const struct config_volume *v = &a->cfg->volumes[i];
+		struct ctl_want want = {.path = v->storage.control,
+		    .cluster = a->cfg->cluster,
+		    .volume = v->name,
+		    .volume_id = v->id,
+		    .server_id = a->cfg->servers[a->server].id};
+		uint64_t boot = 0;
+
+		if (!is_managed(a, v) ||
+		    v->storage.arbiter != CONFIG_ARBITER_DISK)
+			continue;
+		if (ctlarea_boot_floor(&want, &boot, error) == -1)
+			fatal("%s", error);
+		if (boot > 0 && bootid_floor(o->state, boot, error) == -1)
+			fatal("%s", error);
+	}
+}
+
 static void
 set_up(struct agent *a, const struct options *o)
 {
@@ -283,12 +336,14 @@ set_up(struct agent *a, const struct options *o)
 	find_self(a, o);
 	if (daemon_run_dir(o->run) == -1 || daemon_state_dir(o->state) == -1)
 		exit(1);
+	start_helper(a, o);
 	make_base(a);
 	make_pools(a);
 	make_relay(a);
 	if (show_start(a, o->run) == -1)
 		exit(1);
 	read_key(a, &pair);
+	raise_boot(a, o);
 	drop_privileges(a->cfg);
 	start_heartbeats(a, o, &pair);
 	evsignal_assign(&a->term, a->base, SIGTERM, on_signal, a);
@@ -310,6 +365,7 @@ tear_down(struct agent *a)
 	relay_free(a->relay);
 	rec_pool_free(a->calls);
 	rec_pool_free(a->replies);
+	steps_free(a->steps);
 	event_base_free(a->base);
 	close(a->own_netns);
 }

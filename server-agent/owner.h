@@ -115,6 +115,7 @@ struct owner_event {
 	enum suspect_state verdict;
 	enum hb_state told;
 	uint64_t epoch;
+	bool mounted; /* DONE in starting: an earlier life's mount is there */
 	uint64_t dirty_kib; /* DONE in syncing: what was dirty before it */
 	const char *text;   /* for an operator; NULL or "": nothing */
 };

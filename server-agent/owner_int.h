@@ -2,7 +2,8 @@
  * owner: what its files share.
  *
  *   owner.c        the interface, the queue of actions, reports
- *   owner_table.c  states x events, and what each pair does
+ *   owner_table.c  states x events
+ *   owner_do_up.c, owner_do_own.c  what each pair does
  *   owner_way.c    the ways up and down
  *   owner_claim.c  when a standby claims, and when it asks for its volume
  */
@@ -49,6 +50,7 @@ struct owner {
 	uint64_t look_ms, ask_ms; /* the next of these */
 	uint64_t not_before_ms;   /* a claim was lost a moment ago */
 	bool ready;               /* the earlier life's backend is ended */
+	bool mounted;             /* but its mount is there */
 	bool moved_away;          /* by an operator: no failback of our own */
 	bool withdraw;            /* the claim is not wanted any more */
 	bool returning;           /* a drill: the volume is to come back */
@@ -88,6 +90,23 @@ void owner_report_begin(
     struct owner *o, enum owner_trip trip, const char *cause);
 void owner_report_end(struct owner *o, bool ok, const char *text);
 const char *owner_server_name(const struct owner *o, int server);
+
+/* owner_do_up.c, owner_do_own.c: what an event does in a state. */
+typedef void owner_do_fn(struct owner *o, const struct owner_event *ev);
+owner_do_fn owner_do_look, owner_do_begin, owner_do_begin_again,
+    owner_do_consider, owner_do_fetch, owner_do_stopped, owner_do_won,
+    owner_do_lost_claim, owner_do_maybe_withdraw, owner_do_fenced,
+    owner_do_taken, owner_do_up, owner_do_fail, owner_do_cancel_fail,
+    owner_do_stop_up, owner_do_lapsed, owner_do_resumed, owner_do_disk_lost,
+    owner_do_lost, owner_do_suspended_too_long, owner_do_backend_died,
+    owner_do_note_died, owner_do_died_leaving, owner_do_nets, owner_do_asked,
+    owner_do_move, owner_do_drill, owner_do_stop_serving, owner_do_synced,
+    owner_do_drained, owner_do_not_drained, owner_do_target,
+    owner_do_lapsed_leaving, owner_do_stop_leaving, owner_do_undone,
+    owner_do_down_failed, owner_do_again, owner_do_abandon_rest,
+    owner_do_unstick;
+/* The event's text, or this. */
+const char *owner_text(const struct owner_event *ev, const char *otherwise);
 
 /* owner_table.c */
 void owner_handle(struct owner *o, const struct owner_event *ev);

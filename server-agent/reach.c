@@ -10,6 +10,7 @@
 #include "hanfs/ifwatch.h"
 #include "hanfs/log.h"
 #include "server-agent/agent.h"
+#include "server-agent/peers.h"
 
 struct reach {
 	struct agent *a;
@@ -52,6 +53,29 @@ look(struct reach *r, const struct ifwatch_if *i, unsigned addr)
 	return was != r->lost[addr];
 }
 
+int
+reach_network(const struct agent *a, int ifindex)
+{
+	const struct config_server *s = &a->cfg->servers[a->server];
+
+	for (unsigned k = 0; a->reach != NULL && k < s->naddrs; k++)
+		if (a->reach->at[k] == ifindex)
+			return (int)s->addrs[k].network;
+	return -1;
+}
+
+/* A network is there as long as one of our addresses in it is. */
+static void
+tell_peers(const struct reach *r, unsigned network)
+{
+	const struct config_server *s = &r->a->cfg->servers[r->a->server];
+	bool there = false;
+
+	for (unsigned k = 0; k < s->naddrs; k++)
+		there |= s->addrs[k].network == network && !r->lost[k];
+	peers_carrier(r->a, network, there);
+}
+
 static void
 changed(const struct ifwatch_if *i, void *arg)
 {
@@ -68,6 +92,7 @@ changed(const struct ifwatch_if *i, void *arg)
 		    addr_format(&s->addrs[k].addr, name, sizeof(name)),
 		    r->lost[k] ? "cannot be reached" : "can be reached",
 		    i->name);
+		tell_peers(r, s->addrs[k].network);
 	}
 	if (news)
 		announce_volumes(r->a);

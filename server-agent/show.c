@@ -1,11 +1,13 @@
 /*
- * The control socket: what hanfsctl shows of an agent, as JSON. Nothing
- * here changes anything.
+ * The control socket: what hanfsctl shows of an agent, as JSON. What
+ * changes something is registered here, too, and done in own_show.c.
  */
 #include <stdio.h>
 
 #include "hanfs/rpc.h"
 #include "server-agent/agent.h"
+#include "server-agent/own.h"
+#include "server-agent/peers.h"
 
 #define COUNT(n) ((json_int_t)(n))
 
@@ -124,17 +126,20 @@ show_volumes(void *arg)
 	static const char *const backend[] = {
 	    "unknown", "not reached", "reached"};
 	struct agent *a = arg;
-	json_t *list = json_array();
+	json_t *list = json_array(), *o;
 
+	agent_now(a);
 	for (unsigned i = 0; i < a->nvolumes; i++) {
 		const struct agent_volume *v = &a->volumes[i];
 
 		if (!v->here)
 			continue;
-		json_array_append_new(list,
-		    json_pack("{ss ss sI ss}", "volume", v->cfg->name, "state",
-			v->serving ? "serving" : "standby", "epoch",
-			COUNT(v->epoch), "backend", backend[v->backend + 1]));
+		o = json_pack("{ss ss ss sI ss}", "volume", v->cfg->name,
+		    "state", v->serving ? "serving" : "standby", "announced",
+		    hb_state_name(v->told), "epoch", COUNT(v->epoch),
+		    "backend", backend[v->backend + 1]);
+		own_show_volume(a, i, o);
+		json_array_append_new(list, o);
 	}
 	return list;
 }
@@ -255,5 +260,10 @@ show_start(struct agent *a, const char *run_dir)
 	ctlsock_show(a->ctl, "calls", show_calls, a);
 	ctlsock_show(a->ctl, "counters", show_counters, a);
 	ctlsock_show(a->ctl, "volumes", show_volumes, a);
+	ctlsock_show(a->ctl, "peers", peers_show, a);
+	ctlsock_show(a->ctl, "takeovers", own_show_takeovers, a);
+	ctlsock_show(a->ctl, "events", own_show_events, a);
+	ctlsock_do(a->ctl, "volume", own_do_volume, a);
+	ctlsock_do(a->ctl, "drill", own_do_drill, a);
 	return 0;
 }

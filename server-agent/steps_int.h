@@ -2,7 +2,7 @@
  * steps: what its files share.
  *
  *   steps.c         the agent's side: requests, answers
- *   steps_helper.c  the helper: children, deadlines, backends
+ *   steps_helper.c, steps_child.c  the helper: children, deadlines, backends
  *   step_run.c      what a child does: commands, the table of built-in steps
  *   step_fs.c       mounting, syncing, unmounting
  *   step_net.c      namespaces, what runs in them

@@ -211,7 +211,31 @@ show_calls(void *arg)
 	return json_pack("[{s:s, s:i}]", "proc", "WRITE", "xid", 17);
 }
 
-/* A daemon of this name that knows its calls and nothing else. */
+/* A volume that moves at the second look after it was asked to. */
+static int asked, looks;
+
+static json_t *
+show_takeovers(void *arg)
+{
+	bool new = asked > 0, done = new && ++looks > 2;
+
+	(void)arg;
+	return json_pack("[{ss si sb sb}, {ss si sb sb}]", "volume", "work",
+	    "number", 9, "running", 0, "ok", 0, "volume", "home", "number",
+	    new ? 4 : 3, "running", new && !done, "ok", done);
+}
+
+static json_t *
+do_volume(void *arg, const char *words)
+{
+	(void)arg;
+	if (strcmp(words, "home move s2") != 0)
+		return json_pack("{ss}", "error", "no such server");
+	asked++;
+	return json_object();
+}
+
+/* A daemon of this name that knows its calls and its volumes alone. */
 static pid_t
 start_daemon(const char *sock)
 {
@@ -226,6 +250,8 @@ start_daemon(const char *sock)
 		struct ctlsock *ctl = ctlsock_new(base, dir, sock);
 
 		ctlsock_show(ctl, "calls", show_calls, NULL);
+		ctlsock_show(ctl, "takeovers", show_takeovers, NULL);
+		ctlsock_do(ctl, "volume", do_volume, NULL);
 		if (write(ready[1], "", 1) == 1)
 			event_base_dispatch(base);
 		_exit(1);
@@ -301,6 +327,30 @@ daemon_hangs(void **state)
 	end_daemon(pid, "detector.sock");
 }
 
+/* It waits for the report of what it asked for, and for no older one. */
+static void
+volume_moves(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(run(ctl_volume, false, "volume", "home", NULL), 2);
+	assert_says(&err, "usage: hanfsctl volume VOLUME show|move SERVER");
+	assert_int_equal(
+	    run(ctl_volume, false, "volume", "home", "move", NULL), 2);
+	assert_int_equal(run(ctl_drill, false, "drill", NULL), 2);
+	assert_int_equal(run(ctl_drill, false, "drill", "home", NULL), 1);
+	assert_says(&err, "agent.sock");
+	pid = start_daemon("agent.sock");
+	assert_int_equal(
+	    run(ctl_volume, false, "volume", "home", "move", "s3", NULL), 1);
+	assert_says(&err, "hanfsctl: agent: no such server");
+	assert_int_equal(
+	    run(ctl_volume, true, "volume", "home", "mo", "s2", NULL), 0);
+	assert_says(&out, "\"number\": 4");
+	end_daemon(pid, "agent.sock");
+}
+
 int
 main(void)
 {
@@ -312,6 +362,7 @@ main(void)
 	    cmocka_unit_test(key_needs_a_place),
 	    cmocka_unit_test(nobody_there),
 	    cmocka_unit_test(daemon_answers),
+	    cmocka_unit_test(volume_moves),
 	    cmocka_unit_test(daemon_died),
 	    cmocka_unit_test(daemon_hangs),
 	};

@@ -316,6 +316,35 @@ test_lapse(void **state)
 	bed_free(&b);
 }
 
+/* Started anew while what was mounted has become another's. */
+static void
+test_earlier_mount(void **state)
+{
+	struct owner_event ev = event(OWNER_EV_DONE, -1);
+	struct owner_config c;
+	struct owner_action a;
+	struct bed b;
+	struct owner *o;
+	unsigned ran[OWNER_ACTIONS] = {0};
+
+	(void)state;
+	bed_init(&b, 2, 1);
+	bed_config(&b, &c, 0);
+	o = owner_new(&c, 1000);
+	ev.mounted = true;
+	owner_event(o, &ev, 1010);
+	ev = event(OWNER_EV_LOOKED, -1);
+	ev.look = (struct owner_look){1, 7, -1};
+	owner_event(o, &ev, 1020);
+	while (owner_next(o, &a))
+		ran[a.type]++;
+	/* What another may own is never unmounted in good order. */
+	assert_int_equal(ran[OWNER_ABANDON], 1);
+	assert_int_equal(ran[OWNER_UNMOUNT] + ran[OWNER_CLAIM], 0);
+	owner_free(o);
+	bed_free(&b);
+}
+
 /* The owner loses its disk: it says standby of its epoch, and is fenced. */
 static void
 test_disk_lost(void **state)
@@ -505,6 +534,7 @@ main(void)
 	    cmocka_unit_test(test_stop_at_any_time),
 	    cmocka_unit_test(test_backend_died),
 	    cmocka_unit_test(test_lapse),
+	    cmocka_unit_test(test_earlier_mount),
 	    cmocka_unit_test(test_disk_lost),
 	    cmocka_unit_test(test_networks_lost),
 	    cmocka_unit_test(test_not_drained),

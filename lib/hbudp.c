@@ -1,4 +1,4 @@
-/* udp: the contract is in udp.h. */
+/* hbudp: the contract is in hanfs/hbudp.h. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -7,8 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "frame.h"
-#include "udp.h"
+#include "hanfs/hbudp.h"
 
 #define BUFFER_SIZE (512 * 1024)
 
@@ -37,7 +36,7 @@ set_options(int fd, int family)
 }
 
 static int
-open_one(int family, uint16_t port)
+open_one(int family, uint16_t port, bool shared)
 {
 	struct sockaddr_in sin = {
 	    .sin_family = AF_INET, .sin_port = htons(port)};
@@ -49,6 +48,8 @@ open_one(int family, uint16_t port)
 	if (fd < 0)
 		return -1;
 	r = set_options(fd, family);
+	if (shared)
+		r |= set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (r == 0)
 		r = family == AF_INET
 			? bind(fd, (struct sockaddr *)&sin, sizeof(sin))
@@ -62,34 +63,34 @@ open_one(int family, uint16_t port)
 }
 
 int
-udp_open(struct udp *u, uint16_t port, char *error)
+hbudp_open(struct hbudp *u, uint16_t port, bool shared, char *error)
 {
-	static const int families[UDP_SOCKETS] = {AF_INET, AF_INET6};
+	static const int families[HBUDP_SOCKETS] = {AF_INET, AF_INET6};
 	unsigned i;
 
 	u->fds[0] = u->fds[1] = -1;
-	for (i = 0; i < UDP_SOCKETS; i++) {
-		u->fds[i] = open_one(families[i], port);
+	for (i = 0; i < HBUDP_SOCKETS; i++) {
+		u->fds[i] = open_one(families[i], port, shared);
 		if (u->fds[i] >= 0)
 			continue;
 		if (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)
 			continue;
-		(void)snprintf(error, UDP_ERROR_LEN, "UDP port %u: %s%s", port,
+		(void)snprintf(error, HBUDP_ERROR_LEN, "UDP port %u: %s%s", port,
 		    strerror(errno),
 		    errno == EADDRINUSE ? "; another detector runs with --udp?"
 					: "");
-		udp_close(u);
+		hbudp_close(u);
 		return -1;
 	}
 	return 0;
 }
 
 void
-udp_close(struct udp *u)
+hbudp_close(struct hbudp *u)
 {
 	unsigned i;
 
-	for (i = 0; i < UDP_SOCKETS; i++) {
+	for (i = 0; i < HBUDP_SOCKETS; i++) {
 		if (u->fds[i] >= 0)
 			close(u->fds[i]);
 		u->fds[i] = -1;
@@ -98,7 +99,7 @@ udp_close(struct udp *u)
 
 /* The address in the header is ours exactly when it was not to everybody. */
 static void
-take_pktinfo(struct udp_packet *p, const struct cmsghdr *c)
+take_pktinfo(struct hbudp_packet *p, const struct cmsghdr *c)
 {
 	struct in_pktinfo i4;
 	struct in6_pktinfo i6;
@@ -115,7 +116,7 @@ take_pktinfo(struct udp_packet *p, const struct cmsghdr *c)
 }
 
 static void
-take_control(struct udp_packet *p, struct msghdr *m)
+take_control(struct hbudp_packet *p, struct msghdr *m)
 {
 	struct cmsghdr *c;
 	struct timespec ts;
@@ -136,13 +137,13 @@ take_control(struct udp_packet *p, struct msghdr *m)
 				     (uint64_t)ts.tv_nsec / 1000;
 		}
 	}
-	if (ttl != FRAME_TTL)
+	if (ttl != HBUDP_TTL)
 		p->reason = HB_DROP_TTL;
 }
 
 /* 1: a datagram was handed over; 0: there is none. */
 static int
-read_one(int fd, udp_packet_fn *fn, void *arg)
+read_one(int fd, hbudp_packet_fn *fn, void *arg)
 {
 	uint8_t buf[HB_LEN_MAX + 1];
 	union {
@@ -157,7 +158,7 @@ read_one(int fd, udp_packet_fn *fn, void *arg)
 	    .msg_iovlen = 1,
 	    .msg_control = &control,
 	    .msg_controllen = sizeof(control)};
-	struct udp_packet p = {.payload = buf, .reason = HB_PASSED};
+	struct hbudp_packet p = {.payload = buf, .reason = HB_PASSED};
 	ssize_t n;
 
 	do
@@ -176,7 +177,7 @@ read_one(int fd, udp_packet_fn *fn, void *arg)
 }
 
 int
-udp_read(struct udp *u, unsigned which, int most, udp_packet_fn *fn, void *arg)
+hbudp_read(struct hbudp *u, unsigned which, int most, hbudp_packet_fn *fn, void *arg)
 {
 	int n = 0;
 

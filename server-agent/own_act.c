@@ -1,0 +1,156 @@
+/* own: carries out what the owner machine decided. See own.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "hanfs/log.h"
+#include "server-agent/own_int.h"
+
+/* --- what is said */
+
+static void
+note(struct own_volume *v, const struct owner_action *x)
+{
+	struct own_event *e = &v->event[v->events++ % OWN_EVENTS];
+
+	e->number = v->events;
+	e->when_ms = v->a->now_ms;
+	e->from = x->from;
+	e->to = x->to;
+	memcpy(e->text, x->text, sizeof(e->text));
+	memcpy(e->evidence, x->evidence, sizeof(e->evidence));
+	if (x->from != x->to)
+		log_notice("volume %s %s -> %s: %s (%s)", own_name(v),
+		    owner_state_names[x->from], owner_state_names[x->to],
+		    x->text, x->evidence);
+	else
+		log_notice("volume %s: %s%s%s", own_name(v), x->text,
+		    x->evidence[0] != '\0' ? "; " : "", x->evidence);
+}
+
+static void
+announce(struct own_volume *v, const struct owner_action *x)
+{
+	v->av->told = x->told;
+	v->av->epoch = x->epoch;
+	announce_volumes(v->a);
+}
+
+/* --- calls */
+
+static void
+serve(struct own_volume *v)
+{
+	v->draining = false;
+	v->av->serving = true;
+	v->av->backend = -1;
+	relay_volume_set(v->a->relay, v->index, true, v->a->now_ms);
+	flow_hold(v->a, v->av, false);
+}
+
+static void
+hold(struct own_volume *v)
+{
+	v->draining = false;
+	v->av->serving = false;
+	relay_volume_set(v->a->relay, v->index, false, v->a->now_ms);
+	flow_hold(v->a, v->av, false);
+}
+
+struct count {
+	unsigned volume, n;
+};
+
+static void
+count_call(void *arg, const struct relay_call_view *view)
+{
+	struct count *c = arg;
+
+	c->n += view->volume == c->volume;
+}
+
+/* After each event: do calls still run? */
+void
+own_drain_look(struct own_volume *v)
+{
+	struct count c = {.volume = v->index};
+
+	if (!v->draining)
+		return;
+	relay_each_call(v->a->relay, count_call, &c);
+	if (c.n > 0)
+		return;
+	v->draining = false;
+	own_feed_end(v, true, "no call runs");
+}
+
+static void
+drain(struct own_volume *v)
+{
+	flow_hold(v->a, v->av, true);
+	v->draining = true;
+}
+
+static void
+resume(struct own_volume *v)
+{
+	v->draining = false;
+	flow_hold(v->a, v->av, false);
+}
+
+static void
+cancel(struct own_volume *v)
+{
+	v->draining = false;
+	own_op_cancel(v);
+}
+
+/* --- */
+
+void
+own_act(struct own_volume *v, const struct owner_action *x)
+{
+	switch (x->type) {
+	case OWNER_LOOK:
+		arbiter_look(v->arbiter);
+		break;
+	case OWNER_SERVE:
+		serve(v);
+		break;
+	case OWNER_HOLD:
+		hold(v);
+		break;
+	case OWNER_DRAIN:
+		drain(v);
+		break;
+	case OWNER_RESUME:
+		resume(v);
+		break;
+	case OWNER_DROP:
+		arbiter_drop(v->arbiter);
+		break;
+	case OWNER_CANCEL:
+		cancel(v);
+		break;
+	case OWNER_ASK:
+		if (!arbiter_ask(v->arbiter, (unsigned)x->peer))
+			log_warn("volume %s: server %s cannot be asked",
+			    own_name(v), v->a->cfg->servers[x->peer].name);
+		break;
+	case OWNER_ANNOUNCE:
+		announce(v, x);
+		break;
+	case OWNER_NOTE:
+		note(v, x);
+		break;
+	case OWNER_STOPPED:
+		v->stopped = true;
+		break;
+	case OWNER_ADDRESS_ADD:
+	case OWNER_ADDRESS_REMOVE:
+		own_op_add(v, LANE_ADDRESS, x);
+		break;
+	default:
+		own_op_add(v, LANE_MAIN, x);
+		break;
+	}
+}

@@ -1,0 +1,111 @@
+/* own: what its files share. See own.h. */
+#ifndef HANFS_AGENT_OWN_INT_H
+#define HANFS_AGENT_OWN_INT_H
+
+#include <event2/event_struct.h>
+
+#include "server-agent/agent.h"
+#include "server-agent/fence.h"
+#include "server-agent/own.h"
+
+enum { OWN_OPS = 16, OWN_EVENTS = 64 };
+
+enum own_lane { LANE_MAIN, LANE_ADDRESS, LANES };
+
+/* Work of a lane. */
+struct own_op {
+	enum owner_action_type what;
+	int peer;
+	uint64_t epoch;
+	uint32_t deadline_ms;
+};
+
+struct own_volume;
+
+struct own_lane_state {
+	struct own_volume *v;
+	bool busy;         /* queue[0] is under way */
+	bool silent;       /* its end is not told: cancelled */
+	unsigned stage;    /* of work that takes more than one step */
+	struct step *step; /* that runs */
+	unsigned n;
+	struct own_op queue[OWN_OPS];
+};
+
+/* An answer of the arbiter that is waited for. */
+enum own_await { AWAIT_NOTHING, AWAIT_CLAIM, AWAIT_TAKE, AWAIT_RELEASE };
+
+/* An explained event, for hanfsctl. */
+struct own_event {
+	uint64_t number, when_ms;
+	enum owner_state from, to;
+	char text[OWNER_TEXT_MAX], evidence[OWNER_TEXT_MAX];
+};
+
+struct own_volume {
+	struct agent *a;
+	unsigned index;
+	struct agent_volume *av;
+	struct owner *o;
+	struct arbiter *arbiter;
+	struct fence *fence;
+	struct fence_runner runner;
+	struct event timer;
+	struct own_lane_state lanes[LANES];
+	enum own_await await;
+	int release_to;
+	uint64_t claim_epoch, old_epoch;
+	struct lease_proof proof;
+	bool proven; /* by a fence, for this claim */
+	bool draining;
+	bool disk_works;
+	bool stopped;
+	bool mounted_before; /* end-old found it mounted */
+	uint64_t events;     /* so far */
+	struct own_event event[OWN_EVENTS];
+};
+
+struct own {
+	struct agent *a;
+	enum suspect_state verdict[CONFIG_SERVERS_MAX];
+	char evidence[CONFIG_SERVERS_MAX][SUSPECT_EVIDENCE_MAX];
+	bool nets_lost, ending;
+	struct event end_timer;
+	unsigned n;
+	struct own_volume *by_index[CONFIG_VOLUMES_MAX];
+	struct own_volume v[CONFIG_VOLUMES_MAX];
+};
+
+/* own.c: an event for the machine, and all that follows from it. */
+void own_feed(struct own_volume *v, const struct owner_event *ev);
+void own_feed_end(struct own_volume *v, bool done, const char *text);
+void own_settle(struct own_volume *v);
+const char *own_name(const struct own_volume *v);
+/* Server index of an id, or -1. */
+int own_server(const struct own_volume *v, uint32_t server_id);
+
+/* own_act.c */
+void own_act(struct own_volume *v, const struct owner_action *x);
+void own_drain_look(struct own_volume *v);
+
+/* own_steps.c */
+void own_op_add(
+    struct own_volume *v, enum own_lane lane, const struct owner_action *x);
+void own_op_cancel(struct own_volume *v);
+/* The work under way in the lane has ended. */
+void own_op_end(
+    struct own_volume *v, enum own_lane lane, bool done, const char *text);
+void own_op_end_with(
+    struct own_volume *v, enum own_lane lane, const struct owner_event *ev);
+struct fence_runner own_runner(struct own_volume *v);
+
+/* own_arbiter.c */
+int own_arbiter_start(struct own_volume *v);
+void own_arbiter_stop(struct own_volume *v);
+/* Begin that work of the main lane; own_op_end() follows. */
+void own_claim(struct own_volume *v);
+void own_fence(struct own_volume *v, int peer);
+void own_take(struct own_volume *v);
+void own_release(struct own_volume *v, int to);
+
+#endif

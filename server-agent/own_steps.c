@@ -1,0 +1,246 @@
+/* own: work, one after the other, in two lanes. See own.h. */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hanfs/log.h"
+#include "server-agent/own_int.h"
+
+static void begin(struct own_lane_state *l);
+
+/* --- the queue */
+
+static enum own_lane
+lane_of(const struct own_lane_state *l)
+{
+	return (enum own_lane)(l - l->v->lanes);
+}
+
+static void
+pop(struct own_lane_state *l)
+{
+	memmove(l->queue, l->queue + 1, --l->n * sizeof(l->queue[0]));
+	l->busy = l->silent = false;
+	l->stage = 0;
+	l->step = NULL;
+}
+
+void
+own_op_end_with(
+    struct own_volume *v, enum own_lane lane, const struct owner_event *ev)
+{
+	struct own_lane_state *l = &v->lanes[lane];
+	enum owner_action_type what = l->queue[0].what;
+	bool silent = l->silent;
+
+	assert(l->busy);
+	pop(l);
+	if (what == OWNER_ADDRESS_ADD && ev->type == OWNER_EV_FAILED)
+		log_err("volume %s: the service address did not come: %s",
+		    own_name(v), ev->text);
+	else if (!silent && what != OWNER_ADDRESS_ADD)
+		own_feed(v, ev);
+	if (!l->busy && l->n > 0)
+		begin(l);
+}
+
+void
+own_op_end(
+    struct own_volume *v, enum own_lane lane, bool done, const char *text)
+{
+	struct owner_event ev = {.type = done ? OWNER_EV_DONE : OWNER_EV_FAILED,
+	    .peer = -1,
+	    .text = text};
+
+	own_op_end_with(v, lane, &ev);
+}
+
+void
+own_op_add(
+    struct own_volume *v, enum own_lane lane, const struct owner_action *x)
+{
+	struct own_lane_state *l = &v->lanes[lane];
+
+	assert(l->n < OWN_OPS);
+	l->queue[l->n++] =
+	    (struct own_op){x->type, x->peer, x->epoch, x->deadline_ms};
+	if (!l->busy)
+		begin(l);
+	else if (x->type == OWNER_ADDRESS_REMOVE && l->step != NULL)
+		steps_cancel(v->a->steps, l->step); /* it is still told */
+}
+
+static void
+cancel_lane(struct own_lane_state *l)
+{
+	if (!l->busy || l->queue[0].what == OWNER_ADDRESS_ADD)
+		return;
+	l->n = 1;
+	l->silent = true;
+	if (l->step != NULL)
+		steps_cancel(l->v->a->steps, l->step);
+	else if (l->v->await == AWAIT_NOTHING)
+		fence_cancel(l->v->fence);
+}
+
+void
+own_op_cancel(struct own_volume *v)
+{
+	cancel_lane(&v->lanes[LANE_MAIN]);
+	cancel_lane(&v->lanes[LANE_ADDRESS]);
+	/* What the arbiter was asked is withdrawn with the release that
+	 * follows; its answer is not waited for. */
+	if (v->lanes[LANE_MAIN].busy && v->await != AWAIT_NOTHING) {
+		v->await = AWAIT_NOTHING;
+		own_op_end(v, LANE_MAIN, false, "cancelled");
+	}
+}
+
+/* --- steps */
+
+static const enum step_kind kinds[OWNER_ACTIONS] = {
+    [OWNER_END_OLD] = STEP_END_OLD,
+    [OWNER_ASSEMBLE] = STEP_ASSEMBLE,
+    [OWNER_MOUNT] = STEP_MOUNT,
+    [OWNER_START_BACKEND] = STEP_BACKEND,
+    [OWNER_VERIFY] = STEP_ROOT,
+    [OWNER_SYNC] = STEP_SYNC,
+    [OWNER_ADDRESS_ADD] = STEP_ADDRESS_UP,
+    [OWNER_ADDRESS_REMOVE] = STEP_ADDRESS_DOWN,
+    [OWNER_STOP_BACKEND] = STEP_STOP,
+    [OWNER_UNMOUNT] = STEP_UNMOUNT,
+    [OWNER_ABANDON] = STEP_ABANDON,
+    [OWNER_DISASSEMBLE] = STEP_DISASSEMBLE,
+};
+
+static void on_step(void *arg, const struct steps_result *r);
+
+static void
+start_step(struct own_lane_state *l, enum step_kind kind)
+{
+	struct own_volume *v = l->v;
+	struct steps_volume sv = {v->index, owner_epoch(v->o)};
+
+	l->step = steps_start(
+	    v->a->steps, kind, &sv, l->queue[0].deadline_ms, on_step, l);
+	if (l->step == NULL)
+		own_op_end(v, lane_of(l), false, strerror(errno));
+}
+
+static void
+on_step(void *arg, const struct steps_result *r)
+{
+	struct own_lane_state *l = arg;
+	enum owner_action_type what = l->queue[0].what;
+	struct owner_event ev = {.peer = -1, .text = r->text};
+	bool done = r->end == STEPS_DONE;
+
+	agent_now(l->v->a);
+	l->step = NULL;
+	if (what == OWNER_END_OLD && done && l->stage == 0) {
+		l->v->mounted_before = strcmp(r->out, "mounted\n") == 0;
+		l->stage = 1;
+		start_step(l, STEP_PREPARE);
+		return;
+	}
+	ev.mounted = l->v->mounted_before;
+	if (what == OWNER_SYNC) /* how much there was to write */
+		ev.dirty_kib = strtoull(r->out, NULL, 10);
+	ev.type = done ? OWNER_EV_DONE : OWNER_EV_FAILED;
+	own_op_end_with(l->v, lane_of(l), &ev);
+}
+
+static void
+begin(struct own_lane_state *l)
+{
+	struct own_volume *v = l->v;
+	const struct own_op *op = &l->queue[0];
+
+	l->busy = true;
+	switch (op->what) {
+	case OWNER_CLAIM:
+		own_claim(v);
+		break;
+	case OWNER_FENCE:
+		own_fence(v, op->peer);
+		break;
+	case OWNER_TAKE:
+		own_take(v);
+		break;
+	case OWNER_RELEASE:
+		own_release(v, op->peer);
+		break;
+	case OWNER_RECOVER:
+		own_op_end(v, LANE_MAIN, true, "no log");
+		break;
+	case OWNER_CLOSE:
+		v->av->serving = false;
+		relay_volume_set(v->a->relay, v->index, false, v->a->now_ms);
+		flow_hold(v->a, v->av, false);
+		own_op_end(v, LANE_MAIN, true, "closed");
+		break;
+	default:
+		start_step(l, kinds[op->what]);
+		break;
+	}
+}
+
+/* --- fence.h's tools run here, too */
+
+struct run {
+	struct own_volume *v;
+	struct step *step;
+	fence_ran_fn *done; /* NULL: cancelled */
+	void *arg;
+};
+
+static void
+on_ran(void *arg, const struct steps_result *r)
+{
+	struct run *run = arg;
+	struct fence_ran ran = {.status = r->status,
+	    .timed_out = r->end == STEPS_TIMED_OUT,
+	    .out = r->out,
+	    .err = r->text};
+
+	agent_now(run->v->a);
+	if (run->done != NULL)
+		run->done(run->arg, &ran);
+	free(run);
+}
+
+static void *
+start_tool(void *runner, const char *command, const char *const *env,
+    uint32_t deadline_ms, fence_ran_fn *done, void *arg)
+{
+	struct own_volume *v = runner;
+	struct run *run = calloc(1, sizeof(*run));
+
+	if (run == NULL)
+		return NULL;
+	*run = (struct run){v, NULL, done, arg};
+	run->step = steps_command(v->a->steps, command, env, (int)v->index,
+	    v->old_epoch, deadline_ms, on_ran, run);
+	if (run->step != NULL)
+		return run;
+	free(run);
+	return NULL;
+}
+
+static void
+cancel_tool(void *runner, void *handle)
+{
+	struct own_volume *v = runner;
+	struct run *run = handle;
+
+	run->done = NULL;
+	steps_cancel(v->a->steps, run->step);
+}
+
+struct fence_runner
+own_runner(struct own_volume *v)
+{
+	return (struct fence_runner){start_tool, cancel_tool, v};
+}

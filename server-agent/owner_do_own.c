@@ -1,0 +1,287 @@
+/*
+ * owner: what events do to a volume that is served, and on the way down.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "server-agent/owner_int.h"
+
+/* --- serving */
+
+void
+owner_do_lapsed(struct owner *o, const struct owner_event *ev)
+{
+	if (owner_is_step(o->state))
+		owner_push(o, OWNER_CANCEL);
+	owner_push(o, OWNER_HOLD);
+	owner_go(o, OWNER_SUSPENDED,
+	    owner_text(ev, "the lease was not renewed in time"));
+	o->deadline_ms = o->now + 3 * o->c.stuck_ms;
+}
+
+void
+owner_do_resumed(struct owner *o, const struct owner_event *ev)
+{
+	(void)ev;
+	if (o->goal == GOAL_STOPPED)
+		owner_down(o, "the lease is ours again; the agent ends");
+	else if (!(o->have & OWNER_HAVE_BACKEND))
+		owner_retake(o, "the lease is ours again, the backend died");
+	else
+		owner_serve(o, "all slots are read: the lease is ours again");
+}
+
+void
+owner_do_disk_lost(struct owner *o, const struct owner_event *ev)
+{
+	char text[OWNER_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "given up: %.250s",
+	    owner_text(ev, "the disk is lost"));
+	owner_abandon(o, text);
+}
+
+void
+owner_do_lost(struct owner *o, const struct owner_event *ev)
+{
+	char text[OWNER_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "the lease is %s's",
+	    owner_server_name(o, ev->peer));
+	o->not_before_ms = o->now + 1000;
+	owner_abandon(o, text);
+}
+
+void
+owner_do_suspended_too_long(struct owner *o, const struct owner_event *ev)
+{
+	(void)ev;
+	if (o->now >= o->deadline_ms)
+		owner_abandon(o, "given up: the lease could not be renewed");
+}
+
+static bool
+dies_too_often(struct owner *o)
+{
+	if (o->now - o->deaths_ms > 60000) {
+		o->deaths = 0;
+		o->deaths_ms = o->now;
+	}
+	return ++o->deaths > o->c.deaths_max;
+}
+
+void
+owner_do_backend_died(struct owner *o, const struct owner_event *ev)
+{
+	char text[OWNER_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "the backend died: %.250s",
+	    owner_text(ev, "no reason known"));
+	owner_push(o, OWNER_HOLD);
+	if (dies_too_often(o))
+		owner_fail(o, text);
+	else
+		owner_retake(o, text);
+}
+
+void
+owner_do_note_died(struct owner *o, const struct owner_event *ev)
+{
+	owner_note(o, "the backend died", owner_text(ev, ""));
+	o->have &= ~(unsigned)(OWNER_HAVE_BACKEND | OWNER_HAVE_VERIFIED |
+			       OWNER_HAVE_LOG);
+}
+
+/* In doubt is what ran: the next owner's recovery answers for it. */
+void
+owner_do_died_leaving(struct owner *o, const struct owner_event *ev)
+{
+	owner_note(o, "the backend died", owner_text(ev, ""));
+	owner_push(o, OWNER_CANCEL);
+	owner_push(o, OWNER_HOLD);
+	owner_down(o, "handing over all the same");
+}
+
+static void
+hand_over(struct owner *o, int peer, const char *why)
+{
+	char text[OWNER_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "%s; it goes to %s", why,
+	    owner_server_name(o, peer));
+	owner_leave(o, GOAL_STANDBY, peer, text);
+}
+
+void
+owner_do_nets(struct owner *o, const struct owner_event *ev)
+{
+	(void)ev;
+	if (o->nets_lost && owner_other(o) >= 0)
+		hand_over(o, owner_other(o),
+		    "no network has carrier here, and another server lives");
+}
+
+void
+owner_do_asked(struct owner *o, const struct owner_event *ev)
+{
+	const char *no = owner_refuses(o, OWNER_EV_ASKED, ev->peer);
+
+	if (no != NULL) {
+		owner_note(o, "a request for the volume is refused", no);
+		return;
+	}
+	hand_over(o, ev->peer, "its candidate asks for it");
+}
+
+void
+owner_do_move(struct owner *o, const struct owner_event *ev)
+{
+	if (owner_refuses(o, OWNER_EV_MOVE, ev->peer) != NULL)
+		return;
+	hand_over(o, ev->peer, "an operator moves it");
+	o->moved_away = true;
+}
+
+void
+owner_do_drill(struct owner *o, const struct owner_event *ev)
+{
+	int to = ev->peer >= 0 ? ev->peer : owner_other(o);
+
+	if (owner_refuses(o, OWNER_EV_DRILL, to) != NULL)
+		return;
+	o->returning = true;
+	owner_report_begin(o, OWNER_TRIP_DRILL, "an operator's drill");
+	hand_over(o, to, "a drill");
+}
+
+void
+owner_do_stop_serving(struct owner *o, const struct owner_event *ev)
+{
+	(void)ev;
+	owner_leave(o, GOAL_STOPPED, owner_other(o), "the agent ends");
+}
+
+/* --- the way down */
+
+static void
+drain(struct owner *o, const char *text)
+{
+	owner_go(o, OWNER_DRAINING, text);
+	owner_push_step(o, OWNER_DRAIN, o->c.drain_ms);
+}
+
+void
+owner_do_synced(struct owner *o, const struct owner_event *ev)
+{
+	char text[OWNER_TEXT_MAX];
+
+	if (ev->type == OWNER_EV_DONE && ev->dirty_kib > o->c.dirty_max_kib &&
+	    o->syncs < o->c.syncs_max) {
+		owner_sync(o);
+		return;
+	}
+	snprintf(text, sizeof(text), "%u rounds of write-back, %llu KiB left",
+	    o->syncs, (unsigned long long)ev->dirty_kib);
+	drain(
+	    o, ev->type == OWNER_EV_DONE ? text : owner_text(ev, "not synced"));
+}
+
+void
+owner_do_drained(struct owner *o, const struct owner_event *ev)
+{
+	owner_down(o, owner_text(ev, "no call runs"));
+}
+
+static void
+resume(struct owner *o, const char *text)
+{
+	owner_push(o, OWNER_CANCEL);
+	owner_push(o, OWNER_RESUME);
+	o->goal = GOAL_STANDBY;
+	o->target = -1;
+	o->voluntary = o->moved_away = o->returning = false;
+	owner_go(o, OWNER_SERVING, text);
+	owner_report_end(o, false, text);
+}
+
+void
+owner_do_not_drained(struct owner *o, const struct owner_event *ev)
+{
+	if (o->voluntary) {
+		resume(
+		    o, owner_text(ev, "running calls did not end in time: it "
+				      "stays here"));
+		return;
+	}
+	owner_push(o, OWNER_CANCEL);
+	owner_push(o, OWNER_HOLD);
+	owner_down(o, "running calls did not end in time; they stay in doubt");
+}
+
+/* Whom it was meant for is gone. */
+void
+owner_do_target(struct owner *o, const struct owner_event *ev)
+{
+	if (ev->peer == o->target && o->voluntary &&
+	    !owner_peer_lives(o, o->target))
+		resume(o, "it stays here: the server it was for is gone");
+}
+
+void
+owner_do_lapsed_leaving(struct owner *o, const struct owner_event *ev)
+{
+	o->voluntary = o->moved_away = o->returning = false;
+	owner_do_lapsed(o, ev);
+	owner_report_end(o, false, "the lease lapsed");
+}
+
+void
+owner_do_stop_leaving(struct owner *o, const struct owner_event *ev)
+{
+	(void)ev;
+	o->goal = GOAL_STOPPED;
+	o->voluntary = false;
+}
+
+void
+owner_do_undone(struct owner *o, const struct owner_event *ev)
+{
+	owner_undone(o, owner_text(ev, "done"));
+}
+
+void
+owner_do_down_failed(struct owner *o, const struct owner_event *ev)
+{
+	owner_down_failed(o, owner_text(ev, "no reason given"));
+}
+
+void
+owner_do_again(struct owner *o, const struct owner_event *ev)
+{
+	(void)ev;
+	if (o->again && o->now >= o->deadline_ms)
+		owner_try_again(o);
+}
+
+void
+owner_do_abandon_rest(struct owner *o, const struct owner_event *ev)
+{
+	o->abandon = true;
+	if (o->goal == GOAL_STANDBY)
+		o->goal = GOAL_FAILED;
+	snprintf(o->why, sizeof(o->why), "%s",
+	    owner_text(ev, "the lease is another's"));
+	owner_note(o, o->why, "what is mounted is given up");
+}
+
+void
+owner_do_unstick(struct owner *o, const struct owner_event *ev)
+{
+	uint64_t since = o->down_ms;
+
+	(void)ev;
+	if (o->now < o->deadline_ms)
+		return;
+	owner_down(o, "tried again");
+	o->down_ms = since;
+}
