@@ -35,8 +35,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NETWORKS = {"A": "10.81.1", "B": "10.82.1"}
-NUMBERS = {"s1": 11, "s2": 12, "c1": 21, "c2": 22}
+NUMBERS = {"s1": 11, "s2": 12, "s3": 13, "c1": 21, "c2": 22}
 SERVERS = ("s1", "s2")
+THIRD = "s3"  # a lab with shared disks may have it
 VOLUMES = {
     "home": {"id": 1, "owner": "s1", "candidates": ("s1", "s2")},
     "work": {"id": 2, "owner": "s2", "candidates": ("s2", "s1")},
@@ -157,7 +158,14 @@ class Lab:
         return [h for h in NUMBERS if self.pid(h)]
 
     def clients(self):
-        return [h for h in self.hosts() if h not in SERVERS]
+        return [h for h in self.hosts() if h not in self.servers()]
+
+    def servers(self):
+        """All that belong to this lab, whether they run or not."""
+        return SERVERS + (THIRD,) * self.path("third").exists()
+
+    def candidates(self, volume):
+        return VOLUMES[volume]["candidates"] + self.servers()[len(SERVERS):]
 
     def enter(self, where):
         """The words that run a command in HOST, or HOST/VOLUME for the
@@ -232,7 +240,7 @@ class Lab:
     def start_hosts(self, clients):
         self.path("log").mkdir()
         self.path("fault").mkdir()
-        names = [*SERVERS, *(f"c{i + 1}" for i in range(clients))]
+        names = [*self.servers(), *(f"c{i + 1}" for i in range(clients))]
         self.spawn_all(["fabric"] + ["san"] * self.shared() + names)
         self.wire_up(names)
 

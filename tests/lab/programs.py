@@ -13,7 +13,7 @@ from pathlib import Path
 
 import agentrpc
 import bed
-from bed import HERE, NETWORKS, SERVERS, VOLUMES, LabError, run
+from bed import HERE, NETWORKS, VOLUMES, LabError, run
 
 NFS, MOUNT = 100003, 100005
 DIRECT_PORT, DIRECT_MOUNT_PORT = 12049, 12048
@@ -103,7 +103,7 @@ def write_config(lab, extra, storage=lambda volume: []):
     text = ['cluster = "lab"', "heartbeat_port = 9077"]
     for letter, prefix in NETWORKS.items():
         text += [f'network "{letter}" {{ prefix = {{"{prefix}.0/24"}} }}']
-    for number, server in enumerate(SERVERS, 1):
+    for number, server in enumerate(lab.servers(), 1):
         key = lab.path(f"{server}.key")
         public = run(find(lab, "hanfsctl"), "keygen", key).strip()
         addresses = ", ".join(f'"{bed.address(server, n)}"'
@@ -111,7 +111,7 @@ def write_config(lab, extra, storage=lambda volume: []):
         text += [f'server "{server}" {{', f"\tid = {number}",
                  f"\t{public}", f"\taddresses = {{{addresses}}}", "}"]
     for volume, v in VOLUMES.items():
-        candidates = ", ".join(f'"{c}"' for c in v["candidates"])
+        candidates = ", ".join(f'"{c}"' for c in lab.candidates(volume))
         text += [f'volume "{volume}" {{', f"\tid = {v['id']}",
                  f'\tloopback = "127.77.0.{v["id"]}"', "\tport = 2049",
                  f"\tcandidates = {{{candidates}}}",
@@ -142,7 +142,7 @@ def override(lines, more):
 def install_config(lab, hosts=None):
     for host in hosts or lab.hosts():
         lab.inside(host, "cp", lab.path("hanfs.conf"), "/etc/hanfs/")
-        if host in SERVERS:
+        if host in lab.servers():
             lab.inside(host, "install", "-m", "600",
                        lab.path(f"{host}.key"), "/etc/hanfs/server.key")
 
@@ -155,7 +155,7 @@ def start_agent(lab, host):
 def start_daemons(lab, held):
     config = "/etc/hanfs/hanfs.conf"
     for host in lab.hosts():
-        if host in SERVERS:
+        if host in lab.servers():
             start_agent(lab, host)
         else:
             start(lab, host, "hanfs-detector", find(lab, "hanfs-detector"),

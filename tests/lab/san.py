@@ -32,7 +32,7 @@ class San:
         lab = self.lab
         self.directory.mkdir(exist_ok=True)
         words = []
-        for host in bed.SERVERS:
+        for host in lab.servers():
             words += ["-h", host]
         for volume in VOLUMES:
             disk = lab.path(f"{volume}.img").resolve()

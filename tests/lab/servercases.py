@@ -43,6 +43,7 @@ class Case:
         self.conf["storage"] = programs.override(
             [f'fence = "{self.fence}"'], kw.get("conf", {}).get(
                 "storage", []))
+        self.third = kw.get("third", False)  # a third server
         self.short = kw.get("short", False)  # in the short form
         self.undecidable = kw.get("undecidable", False)
         self.control = kw.get("control")  # the story without hanfs
@@ -162,6 +163,28 @@ def both_in_turn(r):
     r.hold(2)
     r.fault("server-cut", "s2", mark="second")
     r.wait_serving("s1")
+    r.hold(2)
+
+
+@case("third-candidate", third=True, mark="second")
+def third_candidate(r):
+    """Three candidates: the first two cut in turn, the third serves"""
+    warm(r)
+    r.fault("server-cut", "s1", mark="first")
+    r.wait_serving("s2")
+    r.hold(2)
+    r.fault("server-cut", "s2", mark="second")
+    r.wait_serving("s3", 30)
+    r.hold(2)
+
+
+@case("two-of-three-cut", third=True)
+def two_of_three(r):
+    """Three candidates: the first two cut at once, the third serves"""
+    warm(r)
+    r.fault("server-cut", "s2", mark=None)
+    r.fault("server-cut", "s1")
+    r.wait_serving("s3", 40)
     r.hold(2)
 
 
@@ -392,7 +415,7 @@ def ten_moves(r):
       load=["-x", "write", "--io-max", "1048576"])
 def move_dirty(r):
     """A move with 256 MiB dirty on a 100 MiB/s disk"""
-    for host in bed.SERVERS:
+    for host in r.lab.servers():
         r.san.ask("rate", f"{host}/{VOLUME}", 100 << 20)
     path = f"/srv/{VOLUME}/export/dirty"
     r.hold(1)
@@ -478,7 +501,7 @@ def both_off(r):
 def refuses(r, seconds, words):
     """Both servers are up: nobody serves the damaged volume, somebody the
     other, and an agent says why."""
-    for host in bed.SERVERS:
+    for host in r.lab.servers():
         r.boot(host, mark=None)
     other = next(v for v in bed.VOLUMES if v != VOLUME)
     r.wait(f"volume {other} to be served",
@@ -489,7 +512,7 @@ def refuses(r, seconds, words):
             r.problems.append(f"{r.serving()} served a damaged volume")
             return
         r.hold(0.25)
-    said = [x for host in bed.SERVERS for x in r.lab.path(
+    said = [x for host in r.lab.servers() for x in r.lab.path(
         "log", f"{host}.hanfs-agent").read_text(
             errors="replace").splitlines()
             if any(w in x for w in words)]
@@ -498,14 +521,14 @@ def refuses(r, seconds, words):
 
 
 def mended(r):
-    for host in bed.SERVERS:
+    for host in r.lab.servers():
         r.boot(host, mark=None)
     r.wait("the volume to be served", r.serving, 60)
     r.hold(2)
 
 
 def off_again(r):
-    for host in bed.SERVERS:
+    for host in r.lab.servers():
         r.fault("server-cut", host, mark=None)
 
 
@@ -581,7 +604,7 @@ class Watcher(threading.Thread):
 
 def recover_both(r):
     """Whoever is off is booted; somebody must serve in the end."""
-    for host in bed.SERVERS:
+    for host in r.lab.servers():
         if not r.lab.pid(host):
             r.boot(host, mark=None)
     r.wait("the volume to be served", r.serving, 60)

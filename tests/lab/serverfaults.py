@@ -11,7 +11,7 @@ import bed
 import faults
 import programs
 import shared
-from bed import NETWORKS, SERVERS, LabError
+from bed import NETWORKS, LabError
 from faults import fault, fabric, port
 from san import San
 
@@ -120,7 +120,7 @@ def networks_lost(lab, host):
 
 def isolate(lab, state):
     now = time.monotonic()
-    for host in filter(lab.pid, SERVERS):
+    for host in filter(lab.pid, lab.servers()):
         for letter in NETWORKS:
             bed.run(*lab.net_only("fabric"), "bridge", "link", "set", "dev",
                     port(host, letter), "isolated", state)

@@ -7,6 +7,7 @@ the story; and at the end collects what the clients, the captures, the san's
 log, the servers' file system and the agents say.
 """
 
+import collections
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ import programs
 import serverfaults
 import shared
 import twice
-from bed import SERVERS, LabError
+from bed import LabError
 from pathrun import Bar, SETTLE_S
 from san import San
 
@@ -98,7 +99,7 @@ class Run:
         self.options, self.case = options, case
         self.control = options.control
         self.loads, self.plain, self.counters = [], None, []
-        self.ends = {host: [] for host in SERVERS}
+        self.ends = collections.defaultdict(list)
         self.problems, self.takeovers, self.note = [], [], ""
         self.san = San(self.lab)
         self.over = 0
@@ -106,8 +107,9 @@ class Run:
     # -- up
 
     def up(self):
-        shared.up(self.lab, 2, self.case.conf, managed=not self.control)
-        for host in SERVERS:
+        shared.up(self.lab, 2, self.case.conf, managed=not self.control,
+                  third=self.case.third)
+        for host in self.lab.servers():
             self.count(host)
         if self.control:
             byhand.take(self.lab, "s1", VOLUME)
@@ -182,7 +184,7 @@ class Run:
 
     def ended(self, host, at):
         """A life of the backend is over (on any server, if not known)."""
-        for h in SERVERS if host is None else (host,):
+        for h in self.lab.servers() if host is None else (host,):
             self.ends[h].append(at + time.time() - time.monotonic())
 
     def heal(self, *words, mark="healed"):
@@ -267,7 +269,7 @@ class Run:
 
     def reports(self):
         out = []
-        for host in filter(self.lab.pid, SERVERS):
+        for host in filter(self.lab.pid, self.lab.servers()):
             for x in shared.ask(self.lab, host, "takeovers"):
                 if x.get("volume") == VOLUME:
                     out.append({"server": host, **x})
@@ -293,7 +295,7 @@ class Run:
     def owner(self):
         if not self.control:
             return self.serving()
-        for host in filter(self.lab.pid, SERVERS):
+        for host in filter(self.lab.pid, self.lab.servers()):
             mounts = Path(f"/proc/{self.lab.pid(host)}/mounts").read_text()
             if f" /srv/{VOLUME} " in mounts:
                 return host

@@ -16,7 +16,7 @@ import time
 
 import bed
 import programs
-from bed import NETWORKS, SERVERS, VOLUMES, LabError
+from bed import NETWORKS, VOLUMES, LabError
 from san import San, fence_command, make_control
 
 SERVICE_NETWORK = "A"
@@ -43,19 +43,22 @@ def storage_lines(lab, volume, extra):
 
 # -- up
 
-def up(lab, clients=2, extra=None, managed=True):
+def up(lab, clients=2, extra=None, managed=True, third=False):
     """Brings it up and waits until all volumes are served. extra: lines for
-    sections of hanfs.conf, `storage` among them."""
+    sections of hanfs.conf, `storage` among them. third: a server more, the
+    last candidate of each volume."""
     lab.down()
     lab.lock()
     lab.put("shared", "managed" if managed else "by hand")
+    if third:
+        lab.put("third", bed.THIRD)
     try:
         for volume in VOLUMES:
             lab.make_image(volume)
             make_control(lab, volume)
         lab.start_hosts(clients)
         San(lab).start()
-        for host in SERVERS:
+        for host in lab.servers():
             prepare(lab, host)
         extra = extra or {}
         programs.write_config(lab, extra, lambda volume: storage_lines(
@@ -119,7 +122,7 @@ def volume_view(lab, host, volume):
 
 def serving(lab, volume):
     """The server that serves a volume, or None."""
-    for host in SERVERS:
+    for host in lab.servers():
         if lab.pid(host):
             view = volume_view(lab, host, volume)
             if view and view.get("state") == "serving":
