@@ -194,7 +194,6 @@ def two_of_three(r):
 def agent_kill(r):
     """SIGKILL of the owner's agent"""
     warm(r)
-    r.ended("s1", time.monotonic())
     r.fault("agent-kill", "s1")
     r.hold(1)
     r.wait("the volume to be served", r.serving, 20)
@@ -229,7 +228,6 @@ def agent_kill_loop(r):
     r.mark("fault", time.monotonic())
     while time.monotonic() < end:
         try:
-            r.ended("s1", time.monotonic())
             r.fault("agent-kill", "s1", mark=None)
         except LabError:
             pass  # it is just being started

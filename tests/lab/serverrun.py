@@ -25,7 +25,7 @@ import shared
 import twice
 from bed import LabError
 from pathrun import Bar, SETTLE_S
-from san import San
+from san import Note, San
 
 VOLUME = "home"
 TIMEO_S = 5  # of a plain client; the kernel's is 60 s over TCP
@@ -102,7 +102,7 @@ class Run:
         self.ends = collections.defaultdict(list)
         self.problems, self.takeovers, self.note = [], [], ""
         self.san = San(self.lab)
-        self.over = 0
+        self.notes = []  # of the san's log
 
     # -- up
 
@@ -133,8 +133,20 @@ class Run:
                 stderr=err)
         p.host, p.out = host, out
         self.counters.append(p)
+        p.since = time.monotonic()
         bed.wait_for("callcount", lambda: "ready" in Path(
             f"{out}.err").read_text(), 10)
+
+    def cut_from(self, counter):
+        """When the server of a capture was cut off the volume: the first
+        time while it ran that was not healed before the next capture."""
+        wall = time.time() - time.monotonic()
+        for note in self.notes:
+            words = note.text.split()
+            if words[0] == "cut" and note.at > counter.since and words[1] \
+                    in (counter.host, f"{counter.host}/{VOLUME}"):
+                return note.at + wall
+        return None
 
     def start_loads(self):
         slots = ["-n", str(self.case.slots), "--cross-renames"]
@@ -174,7 +186,7 @@ class Run:
 
     def fault(self, *words, mark="fault"):
         at = faults.inject(self.lab, *words)
-        if words[0] == "server-cut":
+        if words[0] in ("server-cut", "agent-kill"):
             self.ended(words[1], at)
         elif words[0] in ("backend-kill", "agent-backend-kill"):
             self.ended(None, at)
@@ -235,8 +247,9 @@ class Run:
     def finish(self):
         """Everything that is known of the run."""
         out = {"loads": {x.name: x.end() for x in self.everyone()}}
-        self.read_counts(out)
         log = self.san.writes()
+        self.notes = [x for x in log if isinstance(x, Note)]
+        self.read_counts(out)
         out["writes"] = {v: oracle.summary(log, v) for v in bed.VOLUMES}
         out["oracle"] = [f"{v}: {x}" for v in bed.VOLUMES
                          for x in oracle.violations(log, v)]
@@ -259,12 +272,14 @@ class Run:
         answered = {}
         for load in self.everyone():
             answered.update(load.answered())
+        cuts = [self.cut_from(p) for p in self.counters]
         plain = set(self.plain.answered()) if self.plain else set()
         out["twice"], out["reruns"] = twice.judge(
             twice.only(captures, lambda xid: xid not in plain), self.ends,
-            answered)
+            answered, cuts)
         out["plain_twice"], _ = twice.judge(
-            twice.only(captures, plain.__contains__), self.ends, answered)
+            twice.only(captures, plain.__contains__), self.ends, answered,
+            cuts)
         out["ran"] = sum(len(seen) for _, seen in captures)
 
     def reports(self):

@@ -12,6 +12,7 @@ directory), and the shared disks.
 import json
 import os
 import socket
+import subprocess
 import time
 
 import bed
@@ -150,6 +151,11 @@ def power_cut(lab, host, networks_first=()):
     bed.kill_all([pid])
     lab.path(f"{host}.pid").unlink()
     San(lab).unplug(host)
+    # Its connections, which nobody acknowledges any more, would keep its
+    # network, and so the ports, for minutes. (ip returns long after.)
+    for letter in NETWORKS:
+        subprocess.Popen([*lab.net_only("fabric"), "ip", "link", "del",
+                          host + bed.net(letter)[2]])
     return when
 
 

@@ -18,9 +18,11 @@ its model (nfsload).
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 EXIST, NOENT = 17, 2
+DYING_S = 0.1   # what reaches a dying backend is captured, and may not run
 SURE_S = 0.010  # clocks of a capture and of a client, compared
 
 
@@ -65,21 +67,37 @@ def survived(places):
         "RENAME": NOENT}.get(last.procedure)
 
 
-def judge(captures, ends, answered):
+def effective(seen, cut):
+    """A sighting without what came when the host was cut off the disk, from
+    `cut` on: that had no effect. None: nothing is left."""
+    if cut is None or seen.latest < cut:
+        return seen
+    if seen.first >= cut or seen.times == 1:
+        return None
+    return replace(seen, times=seen.times - 1, latest=seen.first,
+                   latest_status=seen.status)
+
+
+def judge(captures, ends, answered, cuts=()):
     """(problems, reruns by procedure).
 
     captures: [(host, {identity: Seen})]; ends: {host: [when an instance
-    ended]}; answered: {xid: when its answer came, or 0}; all wall clock."""
+    ended]}; answered: {xid: when its answer came, or 0}; cuts: for each
+    capture, when its host was cut off the disk for good, or None. All wall
+    clock."""
     sightings, problems, reruns = defaultdict(list), [], Counter()
-    for host, seen in captures:
+    for (host, seen), cut in zip_longest(captures, cuts):
         for identity, s in seen.items():
-            sightings[identity].append((host, s))
+            s = effective(s, cut)
+            if s:
+                sightings[identity].append((host, s))
     for places in sightings.values():
         total = sum(s.times for _, s in places)
         if total == 1:
             continue
-        allowed = sum(1 + sum(s.first < end < s.latest for end in
-                              ends.get(host, ())) for host, s in places)
+        allowed = sum(1 + sum(s.first < end + DYING_S and end < s.latest
+                              for end in ends.get(host, ()))
+                      for host, s in places)
         xid, what = places[0][1].xid, places[0][1].procedure
         where = ", ".join(f"{s.times} on {host}" for host, s in places)
         if total > allowed:
