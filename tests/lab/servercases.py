@@ -570,9 +570,9 @@ def drill(r):
 # -- power cuts at every step
 
 STEPS_UP = ("claiming", "fencing", "taking", "assembling", "mounting",
-            "starting backend", "verifying", "recovering", "serving")
-STEPS_DOWN = ("syncing", "draining", "closing", "removing address",
-              "stopping backend", "unmounting", "disassembling", "releasing")
+            "starting-backend", "verifying", "recovering", "serving")
+STEPS_DOWN = ("syncing", "draining", "removing-address", "closing",
+              "stopping-backend", "unmounting", "disassembling", "releasing")
 
 
 class Watcher(threading.Thread):
@@ -588,7 +588,7 @@ class Watcher(threading.Thread):
         self.hit = None
 
     def run(self):
-        wanted = f"-> {self.step}"
+        wanted = f"-> {self.step}:"
         while not self.over.is_set():
             with open(self.path, encoding="utf-8", errors="replace") as f:
                 f.seek(self.start_at)
@@ -645,12 +645,10 @@ def walk_down(step, which):
 
 def walks():
     for step in STEPS_UP:
-        name = step.replace(" ", "-")
-        case(f"walk-takeover-{name}", runs=1)(walk_up(step))
-        case(f"walk-move-new-{name}", runs=1)(walk_down(step, "new"))
+        case(f"walk-takeover-{step}", runs=1)(walk_up(step))
+        case(f"walk-move-new-{step}", runs=1)(walk_down(step, "new"))
     for step in STEPS_DOWN:
-        name = step.replace(" ", "-")
-        case(f"walk-move-old-{name}", runs=1)(walk_down(step, "old"))
+        case(f"walk-move-old-{step}", runs=1)(walk_down(step, "old"))
 
 
 walks()
