@@ -10,6 +10,7 @@
 #include "hanfs/daemon.h"
 #include "hanfs/log.h"
 #include "server-agent/agent.h"
+#include "server-agent/logio.h"
 #include "server-agent/own.h"
 
 enum { TICK_MS = 200 };
@@ -53,7 +54,8 @@ act(struct agent *a, const struct relay_action *x)
 	case RELAY_DRAINED:
 	case RELAY_SUSPECT:
 	case RELAY_GIVE_UP:
-		break; /* no volume has a log */
+		logio_act(a, x);
+		break;
 	}
 }
 
@@ -91,7 +93,7 @@ agent_settle(void *arg)
 	/* Writing may lose connections, which is news for the core. */
 	do
 		agent_act(a);
-	while (stream_loop_flush(&a->loop));
+	while (logio_settle(a) || stream_loop_flush(&a->loop));
 	free_dead(a);
 }
 

@@ -14,6 +14,7 @@
  *   peers.c, ping.c  what is heard of the other servers (suspect.h)
  *   own*.c     volumes on shared storage: who owns them (owner.h)
  *   show.c     the control socket: what hanfsctl shows
+ *   logio*.c   the logs of volumes: between the core and the store
  *   stream.c   records over a socket, for both kinds of connections
  *   relay*.c, keys.c, callkeys.c   the core, without I/O
  *   hbsend.c   heartbeats, in a thread of their own
@@ -109,6 +110,7 @@ struct agent {
 	struct steps *steps; /* the helper; NULL: no volume is managed */
 	struct peers *peers;
 	struct own *own; /* NULL: no volume is managed */
+	struct logio_set *logio; /* NULL: no volume has a log */
 	int ticker; /* clock_ticker() */
 	struct event tick, term, intr;
 };

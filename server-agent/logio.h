@@ -12,6 +12,9 @@
  *		<-	closed		no thread and no descriptor is in the
  *					file system any more
  *
+ * Called from the loop's callbacks, which end in agent_settle() as all do.
+ * `opened` and `closed` can come before the call returns.
+ *
  * `closed` may never come while the disk hangs: logio_forget(), and the
  * mount stays busy.
  */
@@ -62,7 +65,8 @@ bool logio_is_open(const struct agent *a, unsigned volume);
 
 /* What the core asks for. */
 void logio_act(struct agent *a, const struct relay_action *x);
-/* At the end of each event: issues the syncs that were asked for. */
-void logio_settle(struct agent *a);
+/* At the end of each event: issues the syncs that were asked for. True: the
+ * core has heard something. */
+bool logio_settle(struct agent *a);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The relay as a whole: its life, actions, connections, time and views.
+ * The relay as a whole: its life, actions, connections, time and and time.
  * See relay.h.
  */
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server-agent/relay_int.h"
+#include "server-agent/relay_log.h"
 
 const char *const relay_program_names[RELAY_PROGRAMS] = {"NFS", "MOUNT"};
 
@@ -61,10 +61,22 @@ relay_new(const struct relay_config *cfg)
 }
 
 static void
+free_client_tables(struct relay_client *cl)
+{
+	struct relay_table *t;
+
+	while ((t = LIST_FIRST(&cl->tables)) != NULL) {
+		LIST_REMOVE(t, next);
+		free(t);
+	}
+}
+
+static void
 free_dead(struct relay *r)
 {
 	struct relay_conn *c;
 	struct relay_kconn *k;
+	struct relay_client *cl;
 
 	while ((c = r->dead_conns) != NULL) {
 		r->dead_conns = c->dead_next;
@@ -72,7 +84,13 @@ free_dead(struct relay *r)
 	}
 	while ((k = r->dead_kconns) != NULL) {
 		r->dead_kconns = k->dead_next;
+		free(k->sent);
 		free(k);
+	}
+	while ((cl = r->dead_clients) != NULL) {
+		r->dead_clients = cl->dead_next;
+		free_client_tables(cl);
+		free(cl);
 	}
 }
 
@@ -90,15 +108,14 @@ free_client(struct relay *r, struct relay_client *cl)
 				entry_free(r, e);
 		}
 		LIST_REMOVE(k, next);
+		free(k->sent);
 		free(k);
 	}
-	while ((t = LIST_FIRST(&cl->tables)) != NULL) {
+	LIST_FOREACH(t, &cl->tables, next)
 		for (unsigned i = 0; i < KEPT_LISTS; i++)
 			while (!TAILQ_EMPTY(&t->kept[i]))
 				entry_free(r, TAILQ_FIRST(&t->kept[i]));
-		LIST_REMOVE(t, next);
-		free(t);
-	}
+	free_client_tables(cl);
 	LIST_REMOVE(cl, next);
 	free(cl);
 }
@@ -109,6 +126,12 @@ relay_free(struct relay *r)
 	if (r == NULL)
 		return;
 	assert(r->n.conns == 0 && r->ring_n == 0);
+	for (unsigned i = 0; i < r->cfg.volumes; i++) {
+		if (r->logs[i] != NULL)
+			relay_log_clear(r, i, 0);
+		relay_forbid(r, i, 0, NULL, 0);
+	}
+	r->ring_n = 0; /* links that were told to close */
 	while (!LIST_EMPTY(&r->clients))
 		free_client(r, LIST_FIRST(&r->clients));
 	free_dead(r);
@@ -145,6 +168,21 @@ relay_act(struct relay *r, struct relay_action action)
 	r->ring[(r->ring_at + r->ring_n++) % r->ring_size] = action;
 }
 
+void
+actions_forget(struct relay *r, unsigned volume)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < r->ring_n; i++) {
+		struct relay_action *a =
+		    &r->ring[(r->ring_at + i) % r->ring_size];
+
+		if (a->type < RELAY_LOG_WRITE || a->volume != volume)
+			r->ring[(r->ring_at + kept++) % r->ring_size] = *a;
+	}
+	r->ring_n = kept;
+}
+
 /* Is what the action is for still there? */
 static bool
 action_stands(const struct relay_action *a)
@@ -167,6 +205,8 @@ relay_next(struct relay *r, struct relay_action *a)
 		rec_unref(a->rec);
 	}
 	free_dead(r);
+	if (drain_look(r))
+		return relay_next(r, a);
 	return false;
 }
 
@@ -252,8 +292,12 @@ relay_volume_set(
 
 	assert(volume < r->cfg.volumes);
 	r->serving[volume] = serving;
-	if (serving)
+	r->ndraining -= r->draining[volume] && !r->drained[volume];
+	r->draining[volume] = r->drained[volume] = false;
+	if (serving) {
+		table_resume(r);
 		return;
+	}
 	for (cl = LIST_FIRST(&r->clients); cl != NULL; cl = cl_next) {
 		cl_next = LIST_NEXT(cl, next);
 		for (k = LIST_FIRST(&cl->kconns); k != NULL; k = k_next) {
@@ -288,6 +332,10 @@ relay_tick(struct relay *r, uint64_t now_ms)
 {
 	struct relay_client *cl, *next;
 
+	for (unsigned i = 0; i < r->cfg.volumes; i++)
+		if (r->logs[i] != NULL)
+			asks_tick(r->logs[i], now_ms);
+	undecided_tick(r, now_ms);
 	for (cl = LIST_FIRST(&r->clients); cl != NULL; cl = next) {
 		next = LIST_NEXT(cl, next);
 		tick_client(r, cl, now_ms);
@@ -295,107 +343,4 @@ relay_tick(struct relay *r, uint64_t now_ms)
 			client_settle(r, cl);
 	}
 	table_resume(r);
-}
-
-/* --- views */
-
-void
-relay_count(const struct relay *r, struct relay_counts *counts)
-{
-	*counts = r->n;
-}
-
-static unsigned
-kconn_calls(const struct relay_kconn *k)
-{
-	const struct relay_entry *e;
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < RELAY_PROGRAMS; i++)
-		LIST_FOREACH(e, &k->links[i].calls, on_link)
-			n++;
-	return n;
-}
-
-void
-relay_each_kconn(const struct relay *r,
-    void (*fn)(void *arg, const struct relay_kconn_view *v), void *arg)
-{
-	const struct relay_client *cl;
-	const struct relay_kconn *k;
-
-	LIST_FOREACH(cl, &r->clients, next)
-		LIST_FOREACH(k, &cl->kconns, next) {
-			struct relay_kconn_view v = {.client = cl->id,
-			    .kconn = k->number,
-			    .incarnation = k->incarnation,
-			    .volume = k->table->volume,
-			    .conns = k->nconns,
-			    .calls = kconn_calls(k),
-			    .plain = cl->plain,
-			    .retired = k->retired,
-			    .link_up = k->links[RELAY_NFS].state == LINK_UP,
-			    .floors = k->floors};
-
-			fn(arg, &v);
-		}
-}
-
-void
-relay_each_client(const struct relay *r,
-    void (*fn)(void *arg, const struct relay_client_view *v), void *arg)
-{
-	const struct relay_client *cl;
-	const struct relay_kconn *k;
-	const struct relay_table *t;
-
-	LIST_FOREACH(cl, &r->clients, next) {
-		struct relay_client_view v = {.client = cl->id,
-		    .incarnation = cl->incarnation,
-		    .conns = cl->nconns,
-		    .plain = cl->plain};
-
-		LIST_FOREACH(k, &cl->kconns, next)
-			v.kconns++;
-		LIST_FOREACH(t, &cl->tables, next) {
-			v.in_progress += t->in_progress;
-			v.unacked +=
-			    t->nkept[KEPT_UNACKED] + t->nkept[KEPT_ORPHAN];
-			v.acked += t->nkept[KEPT_ACKED];
-		}
-		fn(arg, &v);
-	}
-}
-
-static void
-each_link_call(const struct relay_link *l,
-    void (*fn)(void *arg, const struct relay_call_view *v), void *arg)
-{
-	const struct relay_entry *e;
-
-	LIST_FOREACH(e, &l->calls, on_link) {
-		struct relay_call_view v = {.client = l->kconn->client->id,
-		    .volume = e->table->volume,
-		    .id = &e->id,
-		    .class = e->class,
-		    .stage = e->state == ENTRY_WAITING ? RELAY_S_KEYS
-						       : RELAY_S_BACKEND,
-		    .asked = e->asker != NULL,
-		    .since_ms = e->since_ms};
-
-		fn(arg, &v);
-	}
-}
-
-void
-relay_each_call(const struct relay *r,
-    void (*fn)(void *arg, const struct relay_call_view *v), void *arg)
-{
-	const struct relay_client *cl;
-	const struct relay_kconn *k;
-
-	LIST_FOREACH(cl, &r->clients, next)
-		LIST_FOREACH(k, &cl->kconns, next)
-			for (unsigned i = 0; i < RELAY_PROGRAMS; i++)
-				each_link_call(&k->links[i], fn, arg);
 }

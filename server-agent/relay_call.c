@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "server-agent/relay_int.h"
+#include "server-agent/relay_log.h"
 
 /*
  * Longer calls than this are WRITEs, or garbage: the longest others are
@@ -16,65 +16,12 @@ _Static_assert(CALL_WHOLE_MAX >= RPC_CALL_HEADER_MAX + 2 * (NFS3_FHSIZE + 8) +
 				     2 * (NFS3_NAMEMAX + 8) + NFS3_PATHMAX,
     "any call but WRITE fits");
 
-/* --- links */
-
-void *
-relay_link_user(const struct relay_link *l)
-{
-	return l->user;
-}
-
-void
-relay_link_set_user(struct relay_link *l, void *user)
-{
-	l->user = user;
-}
-
-unsigned
-relay_link_volume(const struct relay_link *l)
-{
-	return l->kconn->table->volume;
-}
-
-enum relay_program
-relay_link_program(const struct relay_link *l)
-{
-	return l->program;
-}
-
-const void *
-relay_link_peer(const struct relay_link *l)
-{
-	return l->kconn->peer;
-}
-
-void
-link_open(struct relay_link *l)
-{
-	if (l->state != LINK_DOWN)
-		return;
-	l->state = LINK_OPENING;
-	relay_act(l->kconn->r,
-	    (struct relay_action){.type = RELAY_OPEN_LINK, .link = l});
-}
-
-void
-relay_link_up(struct relay_link *l, uint64_t now_ms)
-{
-	assert(l->state == LINK_OPENING);
-	l->state = LINK_UP;
-	if (l->program == RELAY_NFS)
-		hello_link_result(l->kconn, true, now_ms);
-}
-
 /* --- calls */
 
-/* A call that holds all its keys goes to the backend. */
-static void
-entry_start(struct relay *r, struct relay_entry *e)
+void
+entry_send(struct relay *r, struct relay_entry *e)
 {
 	assert(e->link->state != LINK_DOWN);
-	/* log: a logged call's pre-state and intent come before this. */
 	e->state = ENTRY_RUNNING;
 	relay_act(
 	    r, (struct relay_action){
@@ -82,19 +29,41 @@ entry_start(struct relay *r, struct relay_entry *e)
 	e->rec = NULL;
 }
 
-/* Gives up an entry's keys; what waited for them alone starts. */
+/* A call that holds all its keys goes to the backend, or into the log. */
 static void
-entry_release_keys(struct relay *r, struct relay_entry *e)
+entry_start(struct relay *r, struct relay_entry *e)
 {
-	struct key_req *ready = keys_release(r->keys, &e->keys), *next;
+	struct vlog *v = link_log(e->link);
+
+	if (e->link->state == LINK_DOWN)
+		return; /* it is about to be dropped, too */
+	if (v != NULL && v->mode != VLOG_ON)
+		return; /* all is about to be forgotten */
+	if (e->log != NULL) {
+		log_start(v, e);
+		return;
+	}
+	if (v != NULL && e->class == CALL_LOGGED)
+		gate_enter(v, e);
+	entry_send(r, e);
+}
+
+void
+entries_start(struct relay *r, struct key_req *ready)
+{
+	struct key_req *next;
 
 	for (; ready != NULL; ready = next) {
-		struct relay_entry *w = ready->owner;
-
 		next = ready->next;
 		r->n.waiting--;
-		entry_start(r, w);
+		entry_start(r, ready->owner);
 	}
+}
+
+void
+entry_release_keys(struct relay *r, struct relay_entry *e)
+{
+	entries_start(r, keys_release(r->keys, &e->keys));
 }
 
 static void
@@ -177,39 +146,119 @@ again(struct relay_conn *c, struct relay_entry *e, struct rec *rec,
 	rec_unref(rec);
 }
 
-/* A call that was not seen before. */
+/* There is no room for it now: its connection waits. */
 static enum relay_take
-begin(struct relay_conn *c, struct relay_link *l, struct rec *rec,
-    const struct call_info *info, uint64_t now_ms)
+stall(struct relay_conn *c)
 {
-	struct relay *r = c->r;
-	struct relay_table *t = c->kconn->table;
-	struct key_set set = {0};
-	struct relay_entry *e;
+	c->r->n.held++;
+	c->stalled = true;
+	TAILQ_INSERT_TAIL(&c->r->stalled, c, on_stalled);
+	return RELAY_HELD;
+}
 
-	/* log: unknown, and HELLO said that it may have been sent before:
-	 * undecidable if its entry can have expired (c->kconn->resend). */
-	e = entry_new(r, t, info, l);
-	if (e == NULL) {
-		r->n.held++;
-		c->stalled = true;
-		TAILQ_INSERT_TAIL(&r->stalled, c, on_stalled);
-		return RELAY_HELD;
-	}
-	r->n.calls[info->class]++;
-	e->rec = rec;
-	e->since_ms = now_ms;
-	entry_ask(e, c);
-	link_open(l);
-	if (info->id.prog == RPC_PROG_NFS && info->class != CALL_PASSED)
+static void
+entry_take_keys(
+    struct relay *r, struct relay_entry *e, const struct call_info *info)
+{
+	struct key_set set = {0};
+	unsigned volume = e->table->volume;
+
+	if (info->id.prog != RPC_PROG_NFS || info->class == CALL_PASSED)
+		; /* none */
+	else if (e->log != NULL && !r->cfg.rules.no_inode_keys)
+		log_keys_first(
+		    &set, r->cfg.secret, volume, info->id.proc, &info->nfs);
+	else
 		call_keys(
-		    &set, r->cfg.secret, t->volume, info->id.proc, &info->nfs);
+		    &set, r->cfg.secret, volume, info->id.proc, &info->nfs);
 	if (keys_take(r->keys, &e->keys, &set))
 		entry_start(r, e);
 	else {
 		r->n.waiting++;
 		r->n.key_waits++;
 	}
+}
+
+/* What is known of a call without a reply (enum entry_mark). */
+static enum entry_mark
+known_mark(struct relay *r, struct relay_table *t, struct relay_entry *known)
+{
+	enum entry_mark mark;
+
+	if (known == NULL)
+		return MARK_NONE;
+	mark = known->mark;
+	/* Its tomb stays for as long as the client is known. */
+	if (mark != MARK_NOT_RUN && t->tomb == NULL) {
+		t->tomb = known->slot;
+		known->slot = NULL;
+	}
+	entry_free(r, known);
+	return mark;
+}
+
+/* A call that was not seen before, or whose reply is not known. */
+static enum relay_take
+begin(struct relay_conn *c, struct relay_link *l, struct rec *rec,
+    const struct call_info *info, struct relay_entry *known, uint64_t now_ms)
+{
+	struct relay *r = c->r;
+	struct relay_table *t = c->kconn->table;
+	struct vlog *v = link_log(l);
+	struct entry_log *el = NULL;
+	struct slotmap_rec *slot = NULL;
+	struct relay_entry *e;
+	enum entry_mark mark;
+
+	if (r->draining[t->volume])
+		return stall(c);
+	if (v != NULL &&
+	    (v->mode != VLOG_ON || ask_find(v, l, info->id.xid) != NULL))
+		return stall(c);
+	if (v != NULL && info->class == CALL_LOGGED)
+		switch (log_prepare(v, t, info, rec, &el, &slot)) {
+		case LOG_WAIT:
+			return stall(c);
+		case LOG_NONE:
+			r->n.unlogged++;
+			break;
+		case LOG_TAKEN:
+			break;
+		}
+	e = entry_new(r, t, info, l);
+	if (e == NULL) {
+		log_forget(el);
+		if (slot != NULL) {
+			slotmap_shrink(v->slots, slot);
+			slotmap_release(v->slots, slot);
+		}
+		return stall(c);
+	}
+	r->n.calls[info->class]++;
+	e->rec = rec;
+	e->log = el;
+	e->slot = slot;
+	e->since_ms = now_ms;
+	if (v != NULL) {
+		gate_name(e, info->nfs.fh.p, info->nfs.fh.len);
+		if (info->class == CALL_LOGGED)
+			gate_name(e, info->nfs.fh2.p, info->nfs.fh2.len);
+	}
+	entry_ask(e, c);
+	link_open(l);
+	mark = known_mark(r, t, known);
+	if (el != NULL && mark == MARK_NONE &&
+	    log_was_sent(c->kconn, info->id.xid)) {
+		r->n.undecidable++;
+		mark = MARK_UNDECIDED;
+	}
+	if (mark == MARK_UNDECIDED || mark == MARK_HAS_RUN) {
+		r->n.undecided++;
+		undecided_begin(v, e);
+		if (mark == MARK_HAS_RUN)
+			undecided_answer(v, e, NFS3_OK, now_ms);
+	} else
+		entry_take_keys(r, e, info);
 	return RELAY_TAKEN;
 }
 
@@ -246,13 +295,17 @@ relay_call(struct relay_conn *c, struct rec *rec, uint64_t now_ms)
 	}
 	l = &c->kconn->links[info.id.prog == RPC_PROG_MOUNT ? RELAY_MOUNT
 							    : RELAY_NFS];
+	if (gate_forbids(r, c->kconn->volume, &info)) {
+		gate_refuse(c, rec, &info);
+		return RELAY_TAKEN;
+	}
 	e = entry_find(r, c->kconn->table, l, &info.id);
 	if (e != NULL && e->state == ENTRY_FINISHED && r->cfg.no_replay_table) {
 		r->n.rerun++;
 		entry_free(r, e);
 		e = NULL;
 	}
-	if (e != NULL) {
+	if (e != NULL && e->mark == MARK_NONE) {
 		again(c, e, rec, now_ms);
 		return RELAY_TAKEN;
 	}
@@ -267,7 +320,7 @@ relay_call(struct relay_conn *c, struct rec *rec, uint64_t now_ms)
 		conn_close(c, RELAY_R_BACKEND_LOST, now_ms);
 		return RELAY_TAKEN;
 	}
-	return begin(c, l, rec, &info, now_ms);
+	return begin(c, l, rec, &info, e, now_ms);
 }
 
 /* --- replies */
@@ -283,7 +336,8 @@ relay_reply_begun(struct relay_link *l, struct rec *rec)
 	e = entry_find_running(l->kconn->r, l, reply.xid);
 	if (e == NULL || e->state != ENTRY_RUNNING || e->class != CALL_PASSED ||
 	    l->program != RELAY_NFS || e->asker == NULL ||
-	    e->asker->state != CONN_OPEN)
+	    e->asker->state != CONN_OPEN ||
+	    (link_log(l) != NULL && gate_shut_early(link_log(l), e)))
 		return NULL;
 	e->begun = e->passing = true;
 	return e->asker;
@@ -305,10 +359,27 @@ reply_send(
 		conn_close(e->asker, RELAY_R_BACKEND_LOST, now_ms);
 }
 
+void
+entry_leave(struct relay *r, struct relay_entry *e, uint64_t now_ms)
+{
+	struct relay_kconn *k = e->link->kconn;
+	struct rec *rec = e->rec;
+
+	reply_send(r, e, rec, now_ms);
+	if (e->class == CALL_PASSED) {
+		entry_free(r, e);
+		table_resume(r);
+	} else
+		entry_finish(r, e, rec, now_ms);
+	kconn_settle(r, k);
+}
+
 bool
 relay_reply(struct relay_link *l, struct rec *rec, uint64_t now_ms)
 {
 	struct relay *r = l->kconn->r;
+	struct vlog *v = link_log(l);
+	struct ask_query *q;
 	struct rpc_reply reply;
 	struct relay_entry *e;
 
@@ -316,6 +387,9 @@ relay_reply(struct relay_link *l, struct rec *rec, uint64_t now_ms)
 		rec_unref(rec);
 		return false;
 	}
+	q = v != NULL ? ask_find(v, l, reply.xid) : NULL;
+	if (q != NULL)
+		return ask_reply(q, rec, now_ms);
 	e = entry_find_running(r, l, reply.xid);
 	if (e == NULL || e->state != ENTRY_RUNNING) {
 		r->n.unknown_xid++;
@@ -327,73 +401,13 @@ relay_reply(struct relay_link *l, struct rec *rec, uint64_t now_ms)
 		rec_unref(rec);
 		return false;
 	}
-	/* log: completion, then the commit, come before the reply leaves. */
-	r->n.replies++;
-	entry_release_keys(r, e);
-	reply_send(r, e, rec, now_ms);
-	if (e->class == CALL_PASSED) {
-		rec_unref(rec);
-		entry_free(r, e);
-		table_resume(r);
-	} else
-		entry_finish(r, e, rec, now_ms);
-	kconn_settle(r, l->kconn);
-	return true;
-}
-
-/* --- a link is lost */
-
-static unsigned
-drop_calls(struct relay *r, struct relay_link *l, uint64_t now_ms)
-{
-	struct relay_entry *e;
-	unsigned n = 0;
-
-	/* Newest first: none that is left waits for the one that goes. */
-	while ((e = LIST_FIRST(&l->calls)) != NULL) {
-		/* log: one that ran is in doubt, and its entry stays. */
-		if (e->state == ENTRY_RUNNING)
-			r->n.in_doubt++;
-		else if (e->keys.missing > 0)
-			r->n.waiting--;
-		/* Who asked last may be on a younger kernel connection, or
-		 * a younger proxy's, with a link that lives. */
-		if (e->asker != NULL)
-			conn_close(e->asker, RELAY_R_BACKEND_LOST, now_ms);
-		entry_release_keys(r, e);
-		entry_free(r, e);
-		n++;
+	if (v != NULL) {
+		log_reply(v, e, rec, now_ms);
+		return true;
 	}
-	return n;
-}
-
-void
-relay_link_down(struct relay_link *l, const char *cause, uint64_t now_ms)
-{
-	struct relay_kconn *k = l->kconn;
-	struct relay *r = k->r;
-	bool was_up = l->state == LINK_UP;
-	unsigned dropped;
-	char name[9];
-
-	assert(l->state != LINK_DOWN);
-	l->state = LINK_DOWN;
-	l->retry_ms = now_ms + r->cfg.backoff_ms;
-	dropped = drop_calls(r, l, now_ms);
-	if (was_up)
-		relay_note(r,
-		    "client %s kconn %llu %s link up -> down: %s; "
-		    "%u calls in doubt",
-		    relay_client_name(k->client, name),
-		    (unsigned long long)k->number,
-		    relay_program_names[l->program], cause, dropped);
-	if (l->program == RELAY_NFS)
-		hello_link_result(k, false, now_ms);
-	/* The proxy comes back and replays. A link that was idle is just
-	 * opened again for the next call. */
-	for (unsigned i = 0; dropped > 0 && i < RELAY_NETWORKS_MAX; i++)
-		if (k->conns[i] != NULL)
-			conn_close(k->conns[i], RELAY_R_BACKEND_LOST, now_ms);
-	kconn_settle(r, k);
-	table_resume(r);
+	r->n.replies++;
+	e->rec = rec;
+	entry_release_keys(r, e);
+	entry_leave(r, e, now_ms);
+	return true;
 }

@@ -35,7 +35,7 @@ client_empty(const struct relay_client *cl)
 	if (!LIST_EMPTY(&cl->conns) || !LIST_EMPTY(&cl->kconns))
 		return false;
 	LIST_FOREACH(t, &cl->tables, next) {
-		if (t->in_progress > 0)
+		if (t->in_progress > 0 || t->tomb != NULL)
 			return false;
 		for (unsigned i = 0; i < KEPT_LISTS; i++)
 			if (t->nkept[i] > 0)
@@ -96,7 +96,7 @@ client_new(
 
 /* --- kernel connections */
 
-static struct relay_table *
+struct relay_table *
 table_get(struct relay_client *cl, unsigned volume)
 {
 	struct relay_table *t;
@@ -140,6 +140,7 @@ kconn_new(struct relay *r, struct relay_client *cl, unsigned volume,
 	k->r = r;
 	k->client = cl;
 	k->table = t;
+	k->volume = volume;
 	k->number = number;
 	k->incarnation = cl->incarnation;
 	k->idle_since_ms = now_ms;

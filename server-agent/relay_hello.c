@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sodium.h>
 
-#include "server-agent/relay_int.h"
+#include "server-agent/relay_log.h"
 
 static void
 hello_answer(struct relay_conn *c, enum hanfs_status status, uint64_t highest,
@@ -70,6 +70,9 @@ hello_client(struct relay *r, const struct relay_speaker *who,
 		cl->incarnation = who->incarnation;
 		relay_note(r, "client %s is new", relay_client_name(cl, name));
 	}
+	if (cl->token_open) /* known from the log, which has no tokens */
+		memcpy(cl->token, who->token, RELAY_TOKEN_LEN);
+	cl->token_open = false;
 	if (!token_fits(cl, who->token)) {
 		r->n.bad_token++;
 		return HANFS_BAD_TOKEN;
@@ -90,6 +93,7 @@ hello_kconn(struct relay *r, struct relay_client *cl,
 {
 	struct relay_kconn *k;
 	struct relay_conn *old;
+	bool fresh;
 
 	*kp = NULL;
 	if (h->volume < 0)
@@ -97,6 +101,7 @@ hello_kconn(struct relay *r, struct relay_client *cl,
 	if (!r->serving[h->volume])
 		return HANFS_NOT_OWNER;
 	k = kconn_find(cl, (unsigned)h->volume, h->kconn);
+	fresh = k == NULL;
 	if (k == NULL)
 		k = kconn_new(r, cl, (unsigned)h->volume, h->kconn, now_ms);
 	if (k == NULL)
@@ -111,6 +116,7 @@ hello_kconn(struct relay *r, struct relay_client *cl,
 		conn_close(old, RELAY_R_REPLACED, now_ms);
 	*floor = k->floors[h->network] = h->generation - 1;
 	k->resend = k->resend || h->resend;
+	log_hello(r, k, h, fresh, now_ms);
 	*kp = k;
 	return HANFS_OK;
 }

@@ -5,7 +5,19 @@
  *   relay_client.c clients, kernel connections, what belongs to which
  *   relay_hello.c  who may do what: HELLO, FENCE, ACK
  *   relay_call.c   a call's way to the backend and its reply's way back
+ *   relay_link.c   links, and what becomes of their calls
+ *   relay_view.c   for people
  *   relay_table.c  the table: look-up, kept replies, ACK, quotas
+ *
+ * and of volumes with a log (relay_log.h has what these share):
+ *
+ *   relay_log.c     the stages of a logged call
+ *   relay_ask.c     calls of our own: what is there before, or now
+ *   relay_commit.c  records on their way to the disk, syncs, who waits
+ *   relay_gate.c    what has changed and is not durable yet
+ *   relay_tomb.c    slots given back, tombs, undecidable calls
+ *   relay_recover.c the log's records become entries again
+ *   relay_judge.c   calls in doubt
  */
 #ifndef HANFS_AGENT_RELAY_INT_H
 #define HANFS_AGENT_RELAY_INT_H
@@ -16,12 +28,45 @@
 
 #include "server-agent/callkeys.h"
 #include "server-agent/relay.h"
+#include "server-agent/slotmap.h"
 
+/*
+ *                        log is on                  rec is      keys
+ *	WAITING                                      the call    waits for
+ *	ASKING             its pre-state is asked    the call    all held
+ *	INTENT             its record is written     the call    held
+ *	RUNNING            (also without a log)      -           held
+ *	HELD               error or sick pre-state;  call/reply  held
+ *	                   waits for a sync
+ *	COMPLETING         its record is written     the reply   held
+ *	COMMIT             waits for a sync          the reply   -
+ *	UNDECIDED          waits for an operator     the call    -
+ *	FINISHED                                     the reply   -
+ */
 enum entry_state {
-	ENTRY_WAITING,  /* for its keys; rec is the call */
-	ENTRY_RUNNING,  /* at the backend */
-	ENTRY_FINISHED, /* rec is its reply */
+	ENTRY_WAITING,
+	ENTRY_ASKING,
+	ENTRY_INTENT,
+	ENTRY_RUNNING,
+	ENTRY_HELD,
+	ENTRY_COMPLETING,
+	ENTRY_COMMIT,
+	ENTRY_UNDECIDED,
+	ENTRY_FINISHED,
 };
+
+/* A finished entry without a reply, that recovery left. */
+enum entry_mark {
+	MARK_NONE,
+	MARK_NOT_RUN,   /* runs when it is asked for */
+	MARK_UNDECIDED, /* waits for an operator once it is asked for */
+	MARK_HAS_RUN,   /* an operator said so */
+};
+
+struct entry_log;
+struct relay_entry;
+TAILQ_HEAD(commit_list, relay_entry);
+#define GATE_MAX 5u
 
 /* The lists of kept replies, by what lets them go. */
 enum kept {
@@ -52,6 +97,17 @@ struct relay_entry {
 	uint64_t expires_ms; /* by the clock of its list */
 	TAILQ_ENTRY(relay_entry) on_kept;
 	struct key_req keys;
+	/* of a volume with a log */
+	struct entry_log *log;    /* until it has run */
+	struct slotmap_rec *slot; /* until it is acknowledged */
+	enum entry_mark mark;
+	enum logrec_how how;
+	bool recovered; /* and not asked for since */
+	bool pending;   /* what it changed is in the gate's filter */
+	uint8_t ngate;
+	uint32_t gate[GATE_MAX];   /* handles it names, hashed */
+	struct commit_list *queue; /* waits for a sync, or NULL */
+	TAILQ_ENTRY(relay_entry) on_queue;
 };
 
 TAILQ_HEAD(kept_list, relay_entry);
@@ -64,6 +120,9 @@ struct relay_table {
 	unsigned in_progress;
 	unsigned nkept[KEPT_LISTS];
 	struct kept_list kept[KEPT_LISTS];
+	/* Replies that were never acknowledged have expired. */
+	struct slotmap_rec *tomb;
+	uint64_t buried, buried_ms; /* how many; by the wall's clock */
 };
 
 struct relay_client {
@@ -72,6 +131,7 @@ struct relay_client {
 	uint8_t token[RELAY_TOKEN_LEN];
 	uint64_t incarnation; /* the highest seen */
 	bool plain;           /* without HELLO */
+	bool token_open;      /* from the log: the next HELLO's is taken */
 	uint64_t last_kconn;  /* of a plain one */
 	/* A clock that stands still while no connection is there. */
 	unsigned nconns;
@@ -79,6 +139,7 @@ struct relay_client {
 	LIST_HEAD(, relay_conn) conns;
 	LIST_HEAD(, relay_kconn) kconns;
 	LIST_HEAD(, relay_table) tables;
+	struct relay_client *dead_next;
 };
 
 /* How long a late HELLO of a kernel connection that is over is refused:
@@ -101,7 +162,10 @@ struct relay_kconn {
 	struct relay *r;
 	struct relay_client *client;
 	struct relay_table *table;
+	unsigned volume;
 	uint64_t number, incarnation;
+	uint32_t *sent; /* by HELLO: may have been sent before */
+	unsigned nsent;
 	bool retired; /* goes when its calls are finished */
 	bool over;    /* ended by its client; the floors still stand */
 	bool freed;
@@ -144,6 +208,10 @@ struct relay {
 	struct relay_config cfg;
 	struct relay_counts n;
 	bool serving[RELAY_VOLUMES_MAX];
+	bool draining[RELAY_VOLUMES_MAX], drained[RELAY_VOLUMES_MAX];
+	unsigned ndraining;
+	struct vlog *logs[RELAY_VOLUMES_MAX]; /* NULL: has none */
+	struct forbidden *forbidden[RELAY_VOLUMES_MAX];
 	LIST_HEAD(, relay_client) clients;
 	TAILQ_HEAD(, relay_conn) stalled; /* wait for room in a table */
 	struct keys *keys;
@@ -157,12 +225,15 @@ struct relay {
 	/* freed when no action can name them any more */
 	struct relay_conn *dead_conns;
 	struct relay_kconn *dead_kconns;
+	struct relay_client *dead_clients;
 };
 
 /* relay.c */
 void relay_act(struct relay *r, struct relay_action action);
 void relay_note(struct relay *r, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* What was decided about a volume's log, and not taken yet, is void. */
+void actions_forget(struct relay *r, unsigned volume);
 /* The first bytes of a client id, for notes; buf of at least 9. */
 const char *relay_client_name(const struct relay_client *cl, char *buf);
 void conn_close(struct relay_conn *c, enum relay_reason why, uint64_t now_ms);
@@ -176,6 +247,7 @@ struct relay_client *client_new(
     struct relay *r, const uint8_t id[CLIENT_ID_LEN], const uint8_t *token);
 /* Forgets a client that has no connection and no entry. */
 void client_settle(struct relay *r, struct relay_client *cl);
+struct relay_table *table_get(struct relay_client *cl, unsigned volume);
 struct relay_kconn *kconn_find(
     struct relay_client *cl, unsigned volume, uint64_t number);
 /* NULL: the limit. */
@@ -199,8 +271,18 @@ void conn_detach(struct relay_conn *c, uint64_t now_ms);
 /* The link that HELLOs wait for is there, or will not be. */
 void hello_link_result(struct relay_kconn *k, bool up, uint64_t now_ms);
 
-/* relay_call.c */
+/* relay_link.c */
 void link_open(struct relay_link *l);
+
+/* relay_call.c */
+/* To the backend. */
+void entry_send(struct relay *r, struct relay_entry *e);
+/* Gives up an entry's keys; what waited for them alone starts. */
+void entry_release_keys(struct relay *r, struct relay_entry *e);
+/* Those of the list hold all their keys. */
+void entries_start(struct relay *r, struct key_req *ready);
+/* Its reply, e->rec, goes to who asked. */
+void entry_leave(struct relay *r, struct relay_entry *e, uint64_t now_ms);
 
 /* relay_table.c */
 int table_init(struct relay *r);
@@ -221,10 +303,18 @@ void entry_finish(
 void entry_again(struct relay *r, struct relay_entry *e, struct relay_conn *c,
     uint64_t now_ms);
 void entry_free(struct relay *r, struct relay_entry *e);
+/* A finished one that the log knew; NULL: there is no room. */
+struct relay_entry *entry_recover(struct relay *r, struct relay_table *t,
+    const struct call_id *id, uint64_t kconn, uint64_t incarnation,
+    enum entry_mark mark, uint64_t now_ms);
+/* Nobody will ask for it again. */
+void entry_acked(struct relay *r, struct relay_entry *e, uint64_t now_ms);
 /* Nobody will acknowledge these any more, unless they are asked for again:
  * what was asked for over k, or over anything (NULL). */
 void table_orphan(struct relay *r, struct relay_table *t,
     const struct relay_kconn *k, uint64_t now_ms);
+/* What was asked for by an older incarnation. */
+void table_orphan_old(struct relay *r, struct relay_table *t, uint64_t now_ms);
 void table_expire(struct relay *r, struct relay_table *t, uint64_t now_ms);
 unsigned table_ack(struct relay *r, struct relay_table *t,
     struct relay_kconn *k, uint32_t xid, uint64_t now_ms);

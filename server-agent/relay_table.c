@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "server-agent/relay_int.h"
+#include "server-agent/relay_log.h"
 
 enum { ORPHAN_QUOTAS = 4 };
 
@@ -157,7 +157,7 @@ keep_fresh(struct relay *r, struct relay_entry *e, bool over, uint64_t now_ms)
 {
 	const struct relay_client *cl = e->table->client;
 
-	if (cl->plain) /* it never acknowledges */
+	if (cl->plain && e->mark == MARK_NONE) /* it never acknowledges */
 		keep(r, e, KEPT_ACKED, now_ms);
 	else if (over || e->incarnation < cl->incarnation)
 		keep(r, e, KEPT_ORPHAN, now_ms);
@@ -194,8 +194,17 @@ entry_again(struct relay *r, struct relay_entry *e, struct relay_conn *c,
 	xid_remove(r, e);
 	e->kconn = c->kconn->number;
 	e->incarnation = c->incarnation;
+	e->recovered = false;
 	xid_insert(r, e);
 	keep_fresh(r, e, false, now_ms);
+}
+
+void
+entry_acked(struct relay *r, struct relay_entry *e, uint64_t now_ms)
+{
+	unkeep(e);
+	keep(r, e, KEPT_ACKED, now_ms);
+	slot_release(r, e);
 }
 
 unsigned
@@ -209,10 +218,9 @@ table_ack(struct relay *r, struct relay_table *t, struct relay_kconn *k,
 	     e = e->xid_next) {
 		if (e->state != ENTRY_FINISHED || e->table != t ||
 		    e->id.xid != xid || !asked_over(e, k) ||
-		    e->kept == KEPT_ACKED)
+		    e->kept == KEPT_ACKED || e->mark != MARK_NONE)
 			continue;
-		unkeep(e);
-		keep(r, e, KEPT_ACKED, now_ms);
+		entry_acked(r, e, now_ms);
 		n++;
 	}
 	return n;
@@ -237,7 +245,22 @@ table_orphan(struct relay *r, struct relay_table *t,
 	while (t->nkept[KEPT_ORPHAN] / ORPHAN_QUOTAS >=
 	       r->cfg.client_entries_max) {
 		r->n.unacked_expired++;
+		slot_bury(r, TAILQ_FIRST(&t->kept[KEPT_ORPHAN]));
 		entry_free(r, TAILQ_FIRST(&t->kept[KEPT_ORPHAN]));
+	}
+}
+
+void
+table_orphan_old(struct relay *r, struct relay_table *t, uint64_t now_ms)
+{
+	struct relay_entry *e, *next;
+
+	for (e = TAILQ_FIRST(&t->kept[KEPT_UNACKED]); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, on_kept);
+		if (e->incarnation >= t->client->incarnation)
+			continue;
+		unkeep(e);
+		keep(r, e, KEPT_ORPHAN, now_ms);
 	}
 }
 
@@ -256,6 +279,8 @@ table_expire(struct relay *r, struct relay_table *t, uint64_t now_ms)
 				r->n.expired++;
 			else
 				r->n.unacked_expired++;
+			if (i != KEPT_ACKED)
+				slot_bury(r, e);
 			entry_free(r, e);
 		}
 	}
@@ -306,30 +331,59 @@ evict_any(struct relay *r)
 	return true;
 }
 
-struct relay_entry *
-entry_new(struct relay *r, struct relay_table *t, const struct call_info *info,
-    struct relay_link *l)
+static struct relay_entry *
+entry_take(struct relay *r, struct relay_table *t, const struct call_id *id)
 {
 	struct relay_entry *e, **b;
 
-	if (!table_has_room(r, t))
-		return NULL;
-	if (table_size(t) - t->nkept[KEPT_ORPHAN] >=
-	    r->cfg.client_entries_max)
-		evict(r, t);
 	if (r->entry_free == NULL && !evict_any(r))
 		return NULL;
 	e = r->entry_free;
 	r->entry_free = e->id_next;
-	*e = (struct relay_entry){.table = t,
-	    .id = info->id,
-	    .class = info->class,
-	    .state = ENTRY_WAITING,
-	    .link = l};
+	*e = (struct relay_entry){.table = t, .id = *id};
 	e->keys.owner = e;
 	b = id_bucket(r, t, &e->id);
 	e->id_next = *b;
 	*b = e;
+	return e;
+}
+
+struct relay_entry *
+entry_recover(struct relay *r, struct relay_table *t, const struct call_id *id,
+    uint64_t kconn, uint64_t incarnation, enum entry_mark mark, uint64_t now_ms)
+{
+	struct relay_entry *e = entry_take(r, t, id);
+
+	if (e == NULL)
+		return NULL;
+	e->class = CALL_LOGGED;
+	e->state = ENTRY_FINISHED;
+	e->kconn = kconn;
+	e->incarnation = incarnation;
+	e->recovered = true;
+	e->mark = mark;
+	xid_insert(r, e);
+	r->n.kept++;
+	keep_fresh(r, e, false, now_ms);
+	return e;
+}
+
+struct relay_entry *
+entry_new(struct relay *r, struct relay_table *t, const struct call_info *info,
+    struct relay_link *l)
+{
+	struct relay_entry *e;
+
+	if (!table_has_room(r, t))
+		return NULL;
+	if (table_size(t) - t->nkept[KEPT_ORPHAN] >= r->cfg.client_entries_max)
+		evict(r, t);
+	e = entry_take(r, t, &info->id);
+	if (e == NULL)
+		return NULL;
+	e->class = info->class;
+	e->state = ENTRY_WAITING;
+	e->link = l;
 	xid_insert(r, e);
 	LIST_INSERT_HEAD(&l->calls, e, on_link);
 	t->in_progress++;
@@ -368,6 +422,13 @@ entry_free(struct relay *r, struct relay_entry *e)
 	*p = e->id_next;
 	xid_remove(r, e);
 	entry_unask(e);
+	commit_leave(e);
+	if (e->pending)
+		gate_leave(r->logs[e->table->volume], e);
+	log_forget(e->log);
+	slot_release(r, e);
+	if (e->state == ENTRY_UNDECIDED || e->mark == MARK_UNDECIDED)
+		r->n.undecided--;
 	if (e->state == ENTRY_FINISHED) {
 		unkeep(e);
 		r->n.kept--;
@@ -392,7 +453,8 @@ table_resume(struct relay *r)
 	/* What finds no room after all waits again. */
 	for (c = TAILQ_FIRST(&r->stalled); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, on_stalled);
-		if (!table_has_room(r, c->kconn->table))
+		if (!table_has_room(r, c->kconn->table) ||
+		    !log_has_room(r, c->kconn))
 			continue;
 		TAILQ_REMOVE(&r->stalled, c, on_stalled);
 		c->stalled = false;

@@ -1,0 +1,156 @@
+/*
+ * Links, the connections to backends, and what becomes of the calls of one
+ * that is lost. See relay.h.
+ */
+#include <string.h>
+
+#include "server-agent/relay_log.h"
+
+/* --- links */
+
+void *
+relay_link_user(const struct relay_link *l)
+{
+	return l->user;
+}
+
+void
+relay_link_set_user(struct relay_link *l, void *user)
+{
+	l->user = user;
+}
+
+unsigned
+relay_link_volume(const struct relay_link *l)
+{
+	return l->kconn->volume;
+}
+
+enum relay_program
+relay_link_program(const struct relay_link *l)
+{
+	return l->program;
+}
+
+const void *
+relay_link_peer(const struct relay_link *l)
+{
+	return l->kconn->peer;
+}
+
+void
+link_open(struct relay_link *l)
+{
+	if (l->state != LINK_DOWN)
+		return;
+	l->state = LINK_OPENING;
+	relay_act(l->kconn->r,
+	    (struct relay_action){.type = RELAY_OPEN_LINK, .link = l});
+}
+
+void
+relay_link_up(struct relay_link *l, uint64_t now_ms)
+{
+	assert(l->state == LINK_OPENING);
+	l->state = LINK_UP;
+	if (l->program == RELAY_NFS)
+		hello_link_result(l->kconn, true, now_ms);
+}
+
+/* --- a link is lost */
+
+/* Must it go with its link? One that has run waits for the disk alone. */
+static bool
+goes_with_link(const struct relay_entry *e)
+{
+	return e->class == CALL_PASSED ||
+	       (e->state != ENTRY_COMPLETING && e->state != ENTRY_COMMIT &&
+		   !(e->state == ENTRY_HELD &&
+		       (e->log == NULL || e->log->told)));
+}
+
+/* A logged call that has run, or may be about to. */
+static bool
+is_at_risk(const struct relay_entry *e)
+{
+	return e->log != NULL &&
+	       (e->state == ENTRY_INTENT || e->state == ENTRY_RUNNING);
+}
+
+static bool
+drop_call(struct relay *r, struct relay_entry *e, uint64_t now_ms)
+{
+	if (!goes_with_link(e))
+		return false;
+	if (e->state == ENTRY_RUNNING)
+		r->n.in_doubt++;
+	else if (e->keys.missing > 0)
+		r->n.waiting--;
+	/* Who asked last may be on a younger kernel connection, or a younger
+	 * proxy's, with a link that lives. */
+	if (e->asker != NULL)
+		conn_close(e->asker, RELAY_R_BACKEND_LOST, now_ms);
+	if (e->state == ENTRY_UNDECIDED) {
+		undecided_rest(r, e, now_ms);
+		return true;
+	}
+	entry_release_keys(r, e);
+	entry_free(r, e);
+	return true;
+}
+
+static unsigned
+drop_calls(struct relay *r, struct relay_link *l, uint64_t now_ms)
+{
+	struct vlog *v = link_log(l);
+	struct relay_entry *e, *next;
+	unsigned n = 0;
+
+	LIST_FOREACH(e, &l->calls, on_link)
+		if (v != NULL && is_at_risk(e)) {
+			log_suspect(v, "a connection with calls was lost");
+			break;
+		}
+	/* Once it is, all of it is forgotten at once, and not yet. */
+	if (v != NULL && v->mode == VLOG_STOPPED)
+		return 0;
+	/* Newest first: none that is left waits for the one that goes. */
+	for (e = LIST_FIRST(&l->calls); e != NULL; e = next) {
+		next = LIST_NEXT(e, on_link);
+		n += drop_call(r, e, now_ms);
+	}
+	return n;
+}
+
+void
+relay_link_down(struct relay_link *l, const char *cause, uint64_t now_ms)
+{
+	struct relay_kconn *k = l->kconn;
+	struct relay *r = k->r;
+	bool was_up = l->state == LINK_UP;
+	unsigned dropped;
+	char name[9];
+
+	assert(l->state != LINK_DOWN);
+	l->state = LINK_DOWN;
+	l->retry_ms = now_ms + r->cfg.backoff_ms;
+	dropped = drop_calls(r, l, now_ms);
+	if (link_log(l) != NULL)
+		asks_lost(link_log(l), l);
+	if (was_up)
+		relay_note(r,
+		    "client %s kconn %llu %s link up -> down: %s; "
+		    "%u calls in doubt",
+		    relay_client_name(k->client, name),
+		    (unsigned long long)k->number,
+		    relay_program_names[l->program], cause, dropped);
+	if (l->program == RELAY_NFS)
+		hello_link_result(k, false, now_ms);
+	/* The proxy comes back and replays. A link that was idle is just
+	 * opened again for the next call. */
+	for (unsigned i = 0; dropped > 0 && i < RELAY_NETWORKS_MAX; i++)
+		if (k->conns[i] != NULL)
+			conn_close(k->conns[i], RELAY_R_BACKEND_LOST, now_ms);
+	kconn_settle(r, k);
+	table_resume(r);
+}
