@@ -141,6 +141,8 @@ const struct conf_field conf_fields[] = {
 	CHOICE(CONF_STORAGE, config_storage, fence, conf_fence_words, "none"),
 	STORAGE(fence_command, CONF_TEXT, 0, 0, CONF_DERIVED),
 	STORAGE(fence_ms, CONF_NUMBER, 100, 600000, "30000"),
+	STORAGE(guard_command, CONF_TEXT, 0, 0, CONF_DERIVED),
+	STORAGE(guard_reboot, CONF_BOOL, 0, 0, "false"),
 	STORAGE(assemble, CONF_TEXT, 0, 0, CONF_DERIVED),
 	STORAGE(disassemble, CONF_TEXT, 0, 0, CONF_DERIVED),
 	STORAGE(mount, CONF_TEXT, 0, 0, CONF_DERIVED),

@@ -15,6 +15,10 @@
  *		after that fails; what the driver below already has is not
  *		called back. Needs a device-mapper device under the file
  *		system.
+ *	key	takes back the own reservation key (ioctl IOC_PR_REGISTER, as
+ *		SCSI, NVMe and multipath devices know it): from then on the
+ *		disk itself refuses this host. What it had accepted before is
+ *		written. Nothing while no key is known (guard_key).
  *	command	guard_command, by sh: whatever it does; killed after
  *		command_ms. It is the only one that forks.
  *	reboot	reboot(2) without sync: the host ends at once. In-flight I/O
@@ -34,6 +38,7 @@
 enum guard_method {
 	GUARD_NOTHING, /* not fired, or none is left */
 	GUARD_DM,
+	GUARD_KEY,
 	GUARD_COMMAND,
 	GUARD_REBOOT,
 	GUARD_NMETHODS,
@@ -62,8 +67,13 @@ void guard_stop(struct guard *g);
 bool guard_until(struct guard *g, uint64_t valid_until_ms);
 /* Released in good order. False: it has fired. */
 bool guard_disarm(struct guard *g);
-/* Which method has cut; the device must be made anew before it is used. */
-enum guard_method guard_fired(const struct guard *g);
+/* The own reservation key (fence_key) as long as it is registered; 0: none. */
+void guard_key(struct guard *g, uint64_t key);
+/*
+ * Has it fired, and is it done? *method then says what has cut; NOTHING: all
+ * failed. The device must be made anew before it is used.
+ */
+bool guard_fired(const struct guard *g, enum guard_method *method);
 /* Readable once it has fired. */
 int guard_fd(const struct guard *g);
 

@@ -120,6 +120,9 @@ struct config_storage {
 	enum config_fence fence;
 	char fence_command[CONFIG_TEXT_MAX + 1];
 	uint64_t fence_ms; /* it may take so long */
+	/* When the own lease has lapsed; see server-agent/guard.h. */
+	char guard_command[CONFIG_TEXT_MAX + 1];
+	bool guard_reboot;
 	/* Commands in the place of what is built in; "": built in. */
 	char assemble[CONFIG_TEXT_MAX + 1];
 	char disassemble[CONFIG_TEXT_MAX + 1];
