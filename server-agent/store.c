@@ -75,6 +75,7 @@ make(const struct store_config *config)
 	if (s->cfg.syncs_max == 0)
 		s->cfg.syncs_max = STORE_SYNCS_MAX;
 	STAILQ_INIT(&s->ready);
+	STAILQ_INIT(&s->running);
 	STAILQ_INIT(&s->syncs);
 	STAILQ_INIT(&s->done);
 	STAILQ_INIT(&s->taken);
@@ -148,6 +149,7 @@ job_new(enum job_kind kind, void *tag, unsigned nvalues)
 	j->kind = kind;
 	j->tag = tag;
 	j->begin_us = clock_now_us();
+	j->number = UINT64_MAX;
 	return j;
 }
 
@@ -174,6 +176,10 @@ give(struct store *s, struct job *j, unsigned *now, unsigned max)
 		STAILQ_INSERT_TAIL(&s->ready, j, next);
 	if (error == 0 && now != NULL)
 		++*now;
+	if (error == 0 && j->kind == JOB_WRITE)
+		j->number = ++s->given;
+	else if (j->kind == JOB_SYNC)
+		j->number = s->given;
 	pthread_cond_signal(j->kind == JOB_SYNC ? &s->commit : &s->work);
 	pthread_mutex_unlock(&s->lock);
 	if (error == 0)

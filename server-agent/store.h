@@ -23,9 +23,9 @@
  *	store_fd(s) is readable -> store_next() until it returns false
  *
  * Order: writes to one slot are done in the order in which they were given.
- * Nothing else is ordered by the store: what must be on disk before
- * something else happens waits for its STORE_WRITTEN (order) or STORE_SYNCED
- * (durability) first.
+ * A sync comes after the writes given before it. Nothing else is
+ * ordered by the store: what must be on disk before something else happens
+ * waits for its STORE_WRITTEN (order) or STORE_SYNCED (durability) first.
  */
 #ifndef HANFS_AGENT_STORE_H
 #define HANFS_AGENT_STORE_H
@@ -100,9 +100,11 @@ int store_write(struct store *s, const uint32_t *slots, unsigned n,
     const uint8_t *values, void *tag);
 
 /*
- * Makes durable what was done before: each write whose STORE_WRITTEN was
- * taken, and every change of names and attributes that the file system had
- * made when this is called. Many share one commit. 0, or -1 and errno
+ * Makes durable what was done before: each write given before it (whose
+ * STORE_WRITTEN comes first), and every change of names and attributes that
+ * the file system had made when this is called. Many share one commit. So a
+ * completion and its sync are given together; a completion that fails says
+ * so in its own STORE_WRITTEN. 0, or -1 and errno
  * EAGAIN or the sticky error.
  *
  * STORE_SYNCED with an error: nothing may be called durable any more; the

@@ -56,6 +56,9 @@ struct job {
 	void *tag;
 	uint64_t begin_us;
 	struct store_done done;
+	/* A write's number, in the order in which they were given; a sync's:
+	 * of the last write before it; UINT64_MAX of all others. */
+	uint64_t number;
 	/* JOB_WRITE */
 	unsigned n;
 	uint32_t slots[LOGREC_PARTS_MAX];
@@ -84,12 +87,15 @@ struct store {
 
 	pthread_mutex_t lock; /* all that follows */
 	pthread_cond_t work, commit, freed;
-	struct job_list ready; /* writes, in order; a remake */
+	struct job_list ready;   /* writes, in order; a remake */
+	struct job_list running; /* writes */
 	struct job_list syncs;
 	struct job_list done;
 	struct scan_job scan;
 	struct slot_use *use; /* by slot */
 	uint64_t looks;       /* through `ready`, so far */
+	uint64_t given;       /* writes, so far */
+	unsigned waiting;     /* threads, for slots to be freed */
 	bool remaking;
 	unsigned threads;
 	bool stopping, orphan, signalled;

@@ -80,14 +80,15 @@ may_run(struct store *s, const struct job *j)
 	return free;
 }
 
+/* The first one that may run, of writes up to `last`. */
 static struct job *
-take_ready(struct store *s)
+take_ready(struct store *s, uint64_t last)
 {
 	struct job *j;
 
 	s->looks++;
 	STAILQ_FOREACH(j, &s->ready, next)
-		if (may_run(s, j)) {
+		if (j->number <= last && may_run(s, j)) {
 			STAILQ_REMOVE(&s->ready, j, job, next);
 			return j;
 		}
@@ -101,7 +102,7 @@ set_busy(struct store *s, const uint32_t *slots, unsigned n, bool busy)
 		s->use[slots[i]].busy = busy;
 	if (busy)
 		return;
-	if (s->remaking)
+	if (s->waiting > 0)
 		pthread_cond_broadcast(&s->freed);
 	if (!STAILQ_EMPTY(&s->ready))
 		pthread_cond_signal(&s->work);
@@ -113,13 +114,23 @@ run_write(struct store *s, struct job *j)
 	int error = s->error;
 
 	set_busy(s, j->slots, j->n, true);
+	STAILQ_INSERT_TAIL(&s->running, j, next);
 	pthread_mutex_unlock(&s->lock);
 	for (unsigned i = j->n; i-- > 0 && error == 0;)
 		error = slotdisk_write(
 		    &s->disk, j->slots[i], j->values + i * LOGSLOT_LEN);
 	pthread_mutex_lock(&s->lock);
+	STAILQ_REMOVE(&s->running, j, job, next);
 	set_busy(s, j->slots, j->n, false);
 	store_finish(s, j, error);
+}
+
+static void
+wait_freed(struct store *s)
+{
+	s->waiting++;
+	pthread_cond_wait(&s->freed, &s->lock);
+	s->waiting--;
 }
 
 /* --- slots made anew, one at a time, while others are written */
@@ -130,7 +141,7 @@ remake_slot(struct store *s, uint32_t slot)
 	int error;
 
 	while (s->use[slot].busy && !s->stopping)
-		pthread_cond_wait(&s->freed, &s->lock);
+		wait_freed(s);
 	if (s->stopping)
 		return ECANCELED;
 	set_busy(s, &slot, 1, true);
@@ -295,7 +306,7 @@ store_writer(void *arg)
 	while (!s->stopping) {
 		if (scan_wants(s))
 			run_scan(s);
-		else if ((j = take_ready(s)) == NULL)
+		else if ((j = take_ready(s, UINT64_MAX)) == NULL)
 			pthread_cond_wait(&s->work, &s->lock);
 		else if (j->kind == JOB_WRITE)
 			run_write(s, j);
@@ -308,19 +319,51 @@ store_writer(void *arg)
 
 /* --- the committer */
 
+static bool
+has_write(const struct job_list *list, uint64_t last)
+{
+	const struct job *j;
+
+	STAILQ_FOREACH(j, list, next)
+		if (j->kind == JOB_WRITE && j->number <= last)
+			return true;
+	return false;
+}
+
+/* The writes up to `last` are done first, by whichever thread has time. */
+static void
+await_writes(struct store *s, uint64_t last)
+{
+	struct job *j;
+
+	while (!s->stopping &&
+	       (has_write(&s->ready, last) || has_write(&s->running, last))) {
+		j = take_ready(s, last);
+		if (j == NULL)
+			wait_freed(s);
+		else
+			run_write(s, j);
+	}
+}
+
 static void
 run_commit(struct store *s)
 {
 	struct job_list all = STAILQ_HEAD_INITIALIZER(all);
-	unsigned before = s->n.syncs_now, waiting = 0;
-	int error = s->error;
+	unsigned waiting = 0;
+	uint64_t begin, last = 0;
 	struct job *j;
-	uint64_t begin;
+	int error;
 
 	STAILQ_CONCAT(&all, &s->syncs);
-	STAILQ_FOREACH(j, &all, next)
+	STAILQ_FOREACH(j, &all, next) {
 		waiting++;
-	assert(waiting <= before);
+		last = j->number; /* they only grow */
+	}
+	await_writes(s, last);
+	error = s->error;
+	if (error == 0 && s->stopping)
+		error = ECANCELED;
 	if (error == 0) {
 		pthread_mutex_unlock(&s->lock);
 		begin = clock_now_us();
@@ -332,7 +375,7 @@ run_commit(struct store *s)
 		if (waiting > s->n.syncs_most)
 			s->n.syncs_most = waiting;
 	}
-	if (error != 0 && s->error == 0)
+	if (error != 0 && error != ECANCELED && s->error == 0)
 		s->error = error;
 	store_finish_all(s, &all, error);
 }

@@ -34,8 +34,9 @@ struct worker {
 	unsigned number;
 	struct place *place;
 	uint64_t k, acked;
-	unsigned at; /* in the order of stages; STAGES: it waits for a sync */
-	bool waits;  /* for slots */
+	unsigned at;  /* in the order of stages; STAGES: it waits for a sync */
+	bool waits;   /* for slots */
+	bool syncing; /* since its completion was given */
 	struct slotmap_rec *rec;
 	struct {
 		struct slotmap_rec *rec;
@@ -133,13 +134,28 @@ give_some_back(struct worker *w)
 			give_back(w, i);
 }
 
+/* By chance, or when its records have piled up. */
+static void
+maybe_sync(struct worker *w)
+{
+	w->syncing =
+	    w->nkept + 1 >= KEPT_MAX || (unsigned)rand() % 100 < l.sync_percent;
+	if (w->syncing && store_sync(l.s, w) == -1)
+		err(3, "store_sync");
+}
+
+/* A completion and its sync are given together. */
 static void
 enter(struct worker *w)
 {
-	if (l.order[w->at] == STEP)
+	enum stage stage = l.order[w->at];
+
+	if (stage == STEP)
 		step_start(w);
 	else
-		put(w, l.order[w->at] == INTENT ? LOGREC_INTENT : LOGREC_DONE);
+		put(w, stage == INTENT ? LOGREC_INTENT : LOGREC_DONE);
+	if (stage == DONE && w->at == STAGES - 1 && !l.unsynced)
+		maybe_sync(w);
 }
 
 static void
@@ -184,23 +200,19 @@ completed(struct worker *w)
 	slotmap_shrink(l.map, w->rec);
 	w->kept[w->nkept].rec = w->rec;
 	w->kept[w->nkept++].k = w->k;
-	if (l.unsynced) {
-		end(w, true);
-	} else if (w->nkept == KEPT_MAX ||
-		   (unsigned)rand() % 100 < l.sync_percent) {
-		if (store_sync(l.s, w) == -1)
-			err(3, "store_sync");
-	} else {
-		end(w, false);
-	}
+	if (l.order[STAGES - 1] == STEP)
+		maybe_sync(w);
+	if (!w->syncing)
+		end(w, l.unsynced);
 }
 
 static void
 advance(struct worker *w)
 {
-	if (w->at == STAGES)
+	if (w->at == STAGES) {
+		w->syncing = false;
 		end(w, true);
-	else if (++w->at == STAGES)
+	} else if (++w->at == STAGES)
 		completed(w);
 	else
 		enter(w);

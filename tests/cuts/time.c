@@ -43,13 +43,17 @@ wait_for(struct store *s, unsigned n)
 	}
 }
 
+/* A new name each time, also when it is run again. */
 static void
-create(int dir, uint64_t number)
+create(int dir)
 {
+	static uint64_t number;
 	char name[32];
 	int fd;
 
-	snprintf(name, sizeof(name), "t%llu", (unsigned long long)number);
+	if (number == 0)
+		number = clock_wall_us();
+	snprintf(name, sizeof(name), "t%llu", (unsigned long long)number++);
 	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	if (fd == -1)
 		err(3, "%s", name);
@@ -68,13 +72,12 @@ batches(struct store *s, int dir, unsigned n)
 			put(s, i, LOGREC_INTENT);
 		wait_for(s, n);
 		for (uint32_t i = 0; i < n; i++)
-			create(dir, numbers * 64 + i);
+			create(dir);
 		for (uint32_t i = 0; i < n; i++)
 			put(s, i, LOGREC_DONE);
-		wait_for(s, n);
 		if (store_sync(s, NULL) == -1)
 			err(3, "store_sync");
-		wait_for(s, 1);
+		wait_for(s, n + 1);
 		calls += n;
 		us = clock_now_us() - begin;
 	} while (us < BATCHES_US);

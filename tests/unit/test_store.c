@@ -301,6 +301,73 @@ group_commit(void **state)
 	close_store(s);
 }
 
+/* A sync waits for each write given before it, and for no later one. */
+static void
+sync_after_writes(void **state)
+{
+	struct store *s = open_store(1);
+	struct store_done d;
+
+	(void)state;
+	disk.hold = true;
+	for (uintptr_t i = 0; i < 10; i++)
+		assert_int_equal(
+		    write_one(s, (uint32_t)i % 3, (uint8_t)i, NULL), 0);
+	assert_int_equal(store_sync(s, NULL), 0);
+	wait_disk(2, false); /* the committer helps: another slot's */
+	assert_int_equal(disk.commits, 0);
+	set(&disk.hold, false);
+	for (unsigned i = 0; i < 10; i++) {
+		d = next(s);
+		assert_int_equal(d.what, STORE_WRITTEN);
+	}
+	d = next(s);
+	assert_int_equal(d.what, STORE_SYNCED);
+	assert_int_equal(d.error, 0);
+	assert_int_equal(disk.commits, 1);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(disk.slots[i][0], i == 0 ? 9 : i + 6);
+
+	/* the one after it hangs */
+	disk.hold_commit = true;
+	assert_int_equal(store_sync(s, NULL), 0);
+	wait_disk(1, false);
+	disk.hold = true;
+	assert_int_equal(write_one(s, 1, 1, NULL), 0);
+	wait_disk(2, false);
+	set(&disk.hold_commit, false);
+	assert_int_equal(next(s).what, STORE_SYNCED);
+	set(&disk.hold, false);
+	assert_int_equal(next(s).what, STORE_WRITTEN);
+	close_store(s);
+}
+
+/* Stopped while a sync waits for a write. */
+static void
+stop_in_sync(void **state)
+{
+	struct store *s = open_store(1);
+	struct store_done d;
+	unsigned n = 0;
+
+	(void)state;
+	disk.hold = true;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(write_one(s, 1, 1, NULL), 0);
+	assert_int_equal(store_sync(s, NULL), 0);
+	wait_disk(1, false);
+	store_stop(s);
+	set(&disk.hold, false);
+	while ((d = next(s)).what != STORE_STOPPED) {
+		if (d.what == STORE_SYNCED)
+			assert_int_equal(d.error, ECANCELED);
+		n++;
+	}
+	assert_int_equal(n, 4);
+	assert_int_equal(disk.commits, 0);
+	store_free(s);
+}
+
 static void
 failed_sync_is_for_ever(void **state)
 {
@@ -484,6 +551,8 @@ free_while_it_hangs(void **state)
 
 	(void)state;
 	disk.hold = disk.hold_commit = true;
+	assert_int_equal(store_sync(s, NULL), 0);
+	wait_disk(1, false);
 	assert_int_equal(write_one(s, 1, 1, NULL), 0);
 	assert_int_equal(write_one(s, 1, 2, NULL), 0);
 	assert_int_equal(store_sync(s, NULL), 0);
@@ -520,6 +589,8 @@ main(void)
 	    cmocka_unit_test(order_in_a_slot),
 	    cmocka_unit_test(parts_in_order),
 	    cmocka_unit_test(group_commit),
+	    cmocka_unit_test(sync_after_writes),
+	    cmocka_unit_test(stop_in_sync),
 	    cmocka_unit_test(failed_sync_is_for_ever),
 	    cmocka_unit_test(bounded),
 	    cmocka_unit_test(scans),
