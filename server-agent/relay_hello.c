@@ -93,7 +93,6 @@ hello_kconn(struct relay *r, struct relay_client *cl,
 {
 	struct relay_kconn *k;
 	struct relay_conn *old;
-	bool fresh;
 
 	*kp = NULL;
 	if (h->volume < 0)
@@ -101,7 +100,6 @@ hello_kconn(struct relay *r, struct relay_client *cl,
 	if (!r->serving[h->volume])
 		return HANFS_NOT_OWNER;
 	k = kconn_find(cl, (unsigned)h->volume, h->kconn);
-	fresh = k == NULL;
 	if (k == NULL)
 		k = kconn_new(r, cl, (unsigned)h->volume, h->kconn, now_ms);
 	if (k == NULL)
@@ -116,7 +114,8 @@ hello_kconn(struct relay *r, struct relay_client *cl,
 		conn_close(old, RELAY_R_REPLACED, now_ms);
 	*floor = k->floors[h->network] = h->generation - 1;
 	k->resend = k->resend || h->resend;
-	log_hello(r, k, h, fresh, now_ms);
+	log_hello(r, k, h, now_ms);
+	k->heard = true;
 	*kp = k;
 	return HANFS_OK;
 }

@@ -164,6 +164,7 @@ struct relay_kconn {
 	struct relay_table *table;
 	unsigned volume;
 	uint64_t number, incarnation;
+	bool heard;     /* a HELLO of it, since the last recovery */
 	uint32_t *sent; /* by HELLO: may have been sent before */
 	unsigned nsent;
 	bool retired; /* goes when its calls are finished */

@@ -69,7 +69,31 @@ intent_fill(struct logrec *rec, const struct entry_log *el, const uint8_t *pre,
 	return logrec_set_args(rec, &el->info);
 }
 
-/* Replies of a client that never acknowledges hold slots: the oldest go. */
+/* Known from the log, of a kernel connection that has not come here: it may
+ * be over, and nobody will acknowledge this. */
+static bool
+is_stray(const struct relay_entry *e)
+{
+	const struct relay_table *t = e->table;
+	const struct relay_kconn *k =
+	    kconn_find(t->client, t->volume, e->kconn);
+
+	return e->recovered && (k == NULL || !k->heard);
+}
+
+static void
+slot_give(struct relay *r, struct relay_entry *e)
+{
+	slot_bury(r, e);
+	slot_release(r, e);
+}
+
+/*
+ * A client's calls find no slot: replies of one that never acknowledges go,
+ * oldest first; then those that an older incarnation of its proxy left give
+ * their slots, and what no connection of it asks for since a recovery. These
+ * stay in memory, and a tomb tells of them.
+ */
 static bool
 slot_make_room(struct relay *r, struct relay_table *t)
 {
@@ -78,6 +102,16 @@ slot_make_room(struct relay *r, struct relay_table *t)
 	TAILQ_FOREACH(e, &t->kept[KEPT_ACKED], on_kept)
 		if (e->slot != NULL && e->mark == MARK_NONE) {
 			entry_free(r, e);
+			return true;
+		}
+	TAILQ_FOREACH(e, &t->kept[KEPT_ORPHAN], on_kept)
+		if (e->slot != NULL && e->mark == MARK_NONE) {
+			slot_give(r, e);
+			return true;
+		}
+	TAILQ_FOREACH(e, &t->kept[KEPT_UNACKED], on_kept)
+		if (e->slot != NULL && e->mark == MARK_NONE && is_stray(e)) {
+			slot_give(r, e);
 			return true;
 		}
 	return false;
@@ -121,10 +155,9 @@ log_has_room(struct relay *r, const struct relay_kconn *k)
 		return false;
 	if (v == NULL)
 		return true;
-	return v->mode == VLOG_ON &&
-	       slotmap_in_use(v->slots) + LOGREC_PARTS_MAX <= v->cfg.slots &&
-	       slotmap_held_by(v->slots, k->client->id) + LOGREC_PARTS_MAX <=
-		   v->cfg.client_slots;
+	/* One that needs more than one slot may have to wait once more. */
+	return v->mode == VLOG_ON && slotmap_in_use(v->slots) < v->cfg.slots &&
+	       slotmap_held_by(v->slots, k->client->id) < v->cfg.client_slots;
 }
 
 /* --- the pre-state, and the keys of what it names */

@@ -188,7 +188,7 @@ void slot_bury(struct relay *r, struct relay_entry *e);
 bool log_was_sent(struct relay_kconn *k, uint32_t xid);
 /* What HELLO said of calls that were sent before. */
 void log_hello(struct relay *r, struct relay_kconn *k,
-    const struct relay_hello *h, bool fresh, uint64_t now_ms);
+    const struct relay_hello *h, uint64_t now_ms);
 /* e has its call, and nobody knows whether it ran. */
 void undecided_begin(struct vlog *v, struct relay_entry *e);
 void undecided_tick(struct relay *r, uint64_t now_ms);

@@ -21,6 +21,7 @@ links_close(struct relay *r, struct relay_kconn *k)
 		l->state = LINK_DOWN;
 		l->retry_ms = 0;
 	}
+	k->heard = false;
 }
 
 static void

@@ -106,11 +106,11 @@ ack_answered(struct relay *r, struct relay_kconn *k,
 
 void
 log_hello(struct relay *r, struct relay_kconn *k, const struct relay_hello *h,
-    bool fresh, uint64_t now_ms)
+    uint64_t now_ms)
 {
 	if (r->logs[k->volume] == NULL)
 		return;
-	if (fresh && !h->resend)
+	if (!k->heard && !h->resend)
 		ack_answered(r, k, h, now_ms);
 	free(k->sent);
 	k->sent = NULL;

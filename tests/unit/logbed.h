@@ -432,8 +432,9 @@ lb_cut(struct lb *b, const struct lb_disk *disk)
 /* --- clients */
 
 static inline void
-lb_hello(struct lb *b, struct lb_conn *c, uint8_t client, uint64_t generation,
-    const uint32_t *sent, unsigned nsent)
+lb_hello_of(struct lb *b, struct lb_conn *c, uint8_t client,
+    uint64_t incarnation, uint64_t generation, const uint32_t *sent,
+    unsigned nsent)
 {
 	struct relay_hello h = {.volume = 0,
 	    .kconn = 5,
@@ -446,13 +447,20 @@ lb_hello(struct lb *b, struct lb_conn *c, uint8_t client, uint64_t generation,
 	memset(c, 0, sizeof(*c));
 	memset(h.who.client, client, sizeof(h.who.client));
 	memset(h.who.token, client + 100, sizeof(h.who.token));
-	h.who.incarnation = 1;
+	h.who.incarnation = incarnation;
 	c->rc = relay_conn_new(b->r, c);
 	assert_non_null(c->rc);
 	relay_hello(c->rc, &h, b->now);
 	lb_settle(b);
 	assert_true(c->hello_answered);
 	assert_int_equal(c->status, HANFS_OK);
+}
+
+static inline void
+lb_hello(struct lb *b, struct lb_conn *c, uint8_t client, uint64_t generation,
+    const uint32_t *sent, unsigned nsent)
+{
+	lb_hello_of(b, c, client, 1, generation, sent, nsent);
 }
 
 static inline void

@@ -571,6 +571,44 @@ slots_run_out(void **state)
 	lb_free(b);
 }
 
+/* What an older incarnation of a proxy left does not stop the next one's
+ * calls, and can still be asked for. */
+static void
+orphans_give_slots(void **state)
+{
+	struct lb *b = lb_new();
+	struct lb_conn c;
+	struct bytes call;
+	char name[MINI_NAME];
+
+	(void)state;
+	b->client_slots = 4;
+	lb_start(b);
+	for (unsigned i = 0; i < 8; i++) {
+		if (i % 4 == 0)
+			lb_hello_of(b, &c, 1, 1 + i / 4, 1, NULL, 0);
+		snprintf(name, sizeof(name), "n%u", i);
+		make_call(&call, &b->d.fs, NFS3_MKDIR, name);
+		set_xid(&call, 100 + i);
+		/* One slot stays as a tomb. */
+		lb_put(b, &c, &call);
+		if (i == 6)
+			break;
+		if (i == 3)
+			lb_gone(b, &c);
+	}
+	assert_int_equal(c.sent, 3);
+	assert_int_equal(lb_count(b).tombs, 1);
+	make_call(&call, &b->d.fs, NFS3_MKDIR, "n0");
+	set_xid(&call, 100);
+	lb_put(b, &c, &call);
+	assert_int_equal(c.sent, 4);
+	assert_int_equal(lb_status(&c), NFS3_OK);
+	assert_int_equal(b->mutations, 7);
+	lb_gone(b, &c);
+	lb_free(b);
+}
+
 /* --- what nobody knows */
 
 static void
@@ -804,6 +842,7 @@ main(void)
 	    cmocka_unit_test(failed_write),
 	    cmocka_unit_test(suspect_backend),
 	    cmocka_unit_test(slots_run_out),
+	    cmocka_unit_test(orphans_give_slots),
 	    cmocka_unit_test(tombs),
 	    cmocka_unit_test_prestate(operator_says, &yes),
 	    cmocka_unit_test_prestate(operator_says, &no),
