@@ -632,7 +632,11 @@ def walk_down(step, which):
         w = Watcher(r, host, step)
         w.start()
         r.ended("s1", time.monotonic())
-        r.ctl("s1", "volume", VOLUME, "move", "s2")
+        try:
+            r.ctl("s1", "volume", VOLUME, "move", "s2")
+        except LabError:
+            if w.hit is None:
+                raise  # else it was cut off with its host
         w.join(20)
         w.over.set()
         if w.hit is None:
