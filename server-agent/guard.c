@@ -195,7 +195,7 @@ run(void *arg)
 			continue;
 		/* from here on no renewal counts */
 		__atomic_store_n(&g->fired, true, __ATOMIC_SEQ_CST);
-		g->method = cut(g);
+		__atomic_store_n(&g->method, cut(g), __ATOMIC_RELEASE);
 		n = 1;
 		(void)!write(g->event_fd, &n, sizeof(n));
 		break;
@@ -367,7 +367,7 @@ guard_fired(const struct guard *g, enum guard_method *method)
 	/* the method is written before the event */
 	if (!has_fired(g) || poll(&pfd, 1, 0) != 1)
 		return false;
-	*method = g->method;
+	*method = __atomic_load_n(&g->method, __ATOMIC_ACQUIRE);
 	return true;
 }
 
