@@ -25,6 +25,7 @@ from pathlib import Path
 
 import bed
 import programs
+import shared
 from bed import LabError
 
 OWNER = bed.VOLUMES["home"]["owner"]
@@ -138,6 +139,7 @@ class Libnfs(Client):
         self.spawn(
             self.lab.net_only("c1") + [
                 programs.find(self.lab, "nfsload"), "--ticks", "--reconnect",
+                "--crash",  # it sends unstable WRITEs again, as kernels do
                 "--seconds", 3600, "--drain", SILENCE_S, "--directory",
                 "quickstart", "--json", self.result, "--records",
                 self.records, LOOPBACK, "/home"],
@@ -219,7 +221,8 @@ class Kernel(Client):
         self.unmount()
         self.mount()
         views = [("the client", self.tree("c1", f"{self.PLACE}/load")),
-                 ("the server", self.tree(OWNER, "/srv/home/export/load"))]
+                 ("the server", self.tree(shared.serving(
+                     self.lab, "home") or OWNER, "/srv/home/export/load"))]
         return len(model), [
             f"what {who} has is not the model's: {line}"
             for who, tree in views for line in sorted(set(tree) ^ set(model))]

@@ -5,8 +5,9 @@ Brings a lab up, lets an NFS client write and read through the proxy while
 networks fail and heal, and tells a person what happened. What the faults did
 is measured by the client (clients.py); when the proxy noticed them comes
 from its own events, as `hanfsctl show events` has them; which network is in
-use, and how much, from the client's interfaces. Exit status 0 only if all
-was well.
+use, and how much, from the client's interfaces. Servers lose their power,
+too: the volume's disk is shared, and the agents move it. Exit status 0 only
+if all was well.
 """
 
 import argparse
@@ -23,6 +24,8 @@ import bed
 import clients
 import faults
 import programs
+import serverfaults  # noqa: F401  they join those of faults.py
+import shared
 from bed import Lab, LabError
 from screen import Screen, Wire, ask, ms
 
@@ -35,10 +38,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @dataclass
 class Fault:
     text: str
-    words: str      # as for `lab fault`; {n}: the network in use
+    words: str      # as for `lab fault`; {n}: the network in use, {owner}:
+                    # the server that has the volume, {other}: the other
     seconds: float  # until it is healed
     noticed: bool = True    # the proxy must notice
     ridden: bool = True     # calls must go on before it is healed
+    moves: bool = False     # the volume goes to the other server
 
 
 STORY = (
@@ -50,6 +55,14 @@ STORY = (
     Fault("both networks down for 5 s", "both-down", 5, ridden=False),
     Fault("proxy killed, started again at once", "proxy-kill", 2,
           noticed=False, ridden=False),
+    Fault("power cut of {owner}, which has the volume", "server-cut {owner}",
+          4, moves=True),
+    Fault("{other}, repaired, gets its volume back",
+          "volume-move home {other}", 2, noticed=False, moves=True),
+    Fault("power cut of {owner} and of network {n} at once",
+          "server-cut {owner} {n}", 4, moves=True),
+    Fault("{other}, repaired, gets its volume back",
+          "volume-move home {other}", 2, noticed=False, moves=True),
 )
 
 
@@ -68,8 +81,9 @@ class Show:
     def up(self):
         began = time.monotonic()
         os.environ["HANFS_LAB_KEEP"] = "1"  # until the logs were shown
-        programs.up(self.lab)
-        self.screen.say(f"lab: two servers, two networks, one client, up in "
+        shared.up(self.lab, clients=1)
+        self.screen.say(f"lab: two servers that share their disks, two "
+                        "networks, one client, up in "
                         f"{time.monotonic() - began:.1f} s")
         self.start_client()
         self.wire = Wire(self.lab)
@@ -117,29 +131,39 @@ class Show:
             self.wire.look()
             self.screen.live(self.line(what))
 
+    def owner(self):
+        """The server that the proxy's calls go to."""
+        for v in ask(self.lab, "volumes"):
+            if v["volume"] == "home":
+                return v["owner"]
+        return clients.OWNER
+
     def calm(self):
-        """Until every path to the volume's server is up again."""
+        """Until every path to every server is up again."""
         end = time.monotonic() + CALM_S
         while True:
-            paths = [p for p in ask(self.lab, "paths")
-                     if p["server"] == clients.OWNER]
-            down = [p["network"] for p in paths if p["state"] != "up"]
-            if len(paths) == len(bed.NETWORKS) and not down:
+            paths = ask(self.lab, "paths")
+            down = [f"{p['server']}/{p['network']}" for p in paths
+                    if p["state"] != "up"]
+            if len(paths) == len(bed.NETWORKS) * len(bed.SERVERS) and \
+                    not down and shared.serving(self.lab, "home"):
                 return True
             if time.monotonic() > end:
                 return False
             self.go(0.25, f"until {down[0] if down else 'the proxy'} is up")
 
-    def noticed(self, at, networks, since):
-        """(ms from the fault to the proxy's first word about one of these
-        networks, that word), or None."""
+    def noticed(self, at, owner, networks, since):
+        """(ms from the fault to the proxy's first word about one of the
+        owner's networks, or about the owner, that word), or None."""
         before = time.monotonic()
         events = ask(self.lab, "events")
         asked = (before + time.monotonic()) / 2
         found = [((asked - at) * 1e3 - e["ms_ago"], e["text"]) for e in events
                  if e["number"] > since and any(
                      e["event"] in ("path-down", "path-lossy")
-                     and f"path {clients.OWNER}/{n} " in e["text"] or
+                     and f"path {owner}/{n} " in e["text"] or
+                     e["event"] == "owner"
+                     and f"volume home: owner {owner} -> " in e["text"] or
                      e["event"] == "choice"
                      and f"volume home network {n} -> " in e["text"]
                      for n in networks)]
@@ -147,12 +171,15 @@ class Show:
 
     def strike(self, fault):
         """One fault, from its making until all is well again."""
-        n = self.wire.busiest
-        text = fault.text.format(n=n)
-        networks = [n] if "{n}" in fault.text else list(bed.NETWORKS)
+        n, owner = self.wire.busiest, self.owner()
+        other = next(s for s in bed.SERVERS if s != owner)
+        names = {"n": n, "owner": owner, "other": other}
+        text = fault.text.format(**names)
+        networks = [n] if "{n}" in fault.text and not fault.moves \
+            else list(bed.NETWORKS)
         since = max((e["number"] for e in ask(self.lab, "events")),
                     default=-1)
-        words = fault.words.format(n=n)
+        words = fault.words.format(**names)
         at = faults.inject(self.lab, *words.split())
         made = time.monotonic()
         self.client.mark(at)
@@ -161,17 +188,20 @@ class Show:
         while (left := made + fault.seconds - time.monotonic()) > 0:
             self.go(min(left, 0.5), words)
             if fault.noticed and not word:
-                word = self.noticed(at, networks, since)
+                word = self.noticed(at, owner, networks, since)
                 if word:
                     self.say(at + word[0] / 1e3, f"   proxy: {word[1]}")
         over = time.monotonic()
         if faults.heal(self.lab):
             self.say(over, "== healed")
         self.rows.append({
-            "fault": text, "network": n if len(networks) == 1 else None,
+            "fault": text, "network": n if "{n}" in fault.text else None,
+            "owner": self.owner() if fault.moves else None,
             "noticed_ms": max(0, word[0]) if word else None,
             "lasted_ms": (over - at) * 1e3})
         self.go(PAUSE_S, "no fault")
+        if fault.moves and self.owner() != other:
+            self.problems.append(f"{text}: {other} did not get the volume")
         if not self.calm():
             self.problems.append(f"{text}: the paths were not up again "
                                  f"{CALM_S} s after it was healed")

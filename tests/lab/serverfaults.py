@@ -105,6 +105,15 @@ def agent_backend_kill(lab, volume):
     return now
 
 
+@fault("volume-move", "VOLUME HOST", "an operator moves it to a server")
+def volume_move(lab, volume, host):
+    source = owner(lab, volume)
+    now = time.monotonic()
+    lab.inside(source, programs.find(lab, "hanfsctl"), "volume", volume,
+               "move", host)
+    return now
+
+
 # -- networks of a server
 
 def ports(lab, host, state):
