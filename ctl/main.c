@@ -28,6 +28,9 @@ static const struct command commands[] = {
 	"shows a volume, or moves it to another server", ctl_volume},
     {"drill", "VOLUME",
 	"a rehearsed takeover and return, with its report", ctl_drill},
+    {"verdict", "VOLUME CLIENT XID done|not-done",
+	"whether a call ran that the agent cannot decide about",
+	ctl_verdict},
 };
 enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

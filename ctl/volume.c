@@ -1,5 +1,5 @@
 /*
- * hanfsctl volume, hanfsctl drill: has this server's agent move a volume,
+ * hanfsctl verdict; hanfsctl volume, hanfsctl drill: has this server's agent move a volume,
  * waits until that is done, and shows how long each step took.
  */
 #include <string.h>
@@ -177,4 +177,32 @@ ctl_drill(const struct ctl *ctl, int argc, char **argv)
 	}
 	snprintf(line, sizeof(line), "do drill %.64s", argv[1]);
 	return do_and_wait(&c, argv[1], line);
+}
+
+int
+ctl_verdict(const struct ctl *ctl, int argc, char **argv)
+{
+	static const char *const verdicts[] = {"done", "not-done", NULL};
+	struct ctl c = take_json(ctl, &argc, argv);
+	char line[300];
+	json_t *doc;
+	int v;
+
+	if (argc != 5) {
+		fputs("usage: hanfsctl verdict VOLUME CLIENT XID "
+		      "done|not-done\n",
+		    stderr);
+		return 2;
+	}
+	v = ctl_word("verdict", argv[4], verdicts);
+	if (v == -1)
+		return 2;
+	snprintf(line, sizeof(line), "do verdict %.64s %.33s %.10s %s", argv[1],
+	    argv[2], argv[3], verdicts[v]);
+	doc = ask(&c, line);
+	if (doc == NULL)
+		return 1;
+	print(&c, doc);
+	json_decref(doc);
+	return 0;
 }

@@ -198,6 +198,7 @@ const struct conf_field conf_fields[] = {
 	AGENT(watchdog, CONF_PATH, 0, 0, CONF_DERIVED),
 	AGENT(watchdog_s, CONF_NUMBER, 1, 600, "10"),
 	AGENT(test_no_replay_table, CONF_BOOL, 0, 0, "false"),
+	AGENT(test_rules_off, CONF_TEXT, 0, 0, CONF_DERIVED),
 };
 /* clang-format on */
 const unsigned conf_nfields = sizeof(conf_fields) / sizeof(conf_fields[0]);

@@ -89,7 +89,6 @@ agent_settle(void *arg)
 {
 	struct agent *a = arg;
 
-	own_drain(a);
 	/* Writing may lose connections, which is news for the core. */
 	do
 		agent_act(a);

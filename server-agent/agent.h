@@ -49,7 +49,6 @@ enum {
 	PAUSE_LINK = 2,   /* the link takes no more */
 	PAUSE_VOLUME = 4, /* nor do the volume's all together */
 	PAUSE_CONN = 8,   /* of a link: the client takes no more */
-	PAUSE_HOLD = 16,  /* the volume is handed over: calls wait */
 };
 
 struct netconn;
@@ -60,7 +59,6 @@ struct agent_volume {
 	bool here;          /* this server is a candidate */
 	bool serving;       /* and its owner now */
 	enum hb_state told; /* what heartbeats say of it */
-	bool held;          /* its connections are not read: PAUSE_HOLD */
 	uint64_t epoch;     /* of the ownership */
 	int backend;        /* -1 unknown, 0 not reached, 1 reached */
 	uint16_t next_port; /* where the search for a reserved port begins */
@@ -221,8 +219,6 @@ void flow_link(struct blink *b);
 void flow_conn_volume(struct netconn *c, int volume);
 /* A call came for a link. */
 void flow_elsewhere(struct blink *b);
-/* The volume's calls are not read, until they are again. */
-void flow_hold(struct agent *a, struct agent_volume *v, bool held);
 /* They are closed. */
 void flow_conn_end(struct netconn *c);
 void flow_link_end(struct blink *b);

@@ -118,30 +118,10 @@ volume_set_full(struct agent *a, struct agent_volume *v, bool full)
 }
 
 void
-flow_hold(struct agent *a, struct agent_volume *v, bool held)
-{
-	struct netconn *c;
-
-	if (v->held == held)
-		return;
-	v->held = held;
-	LIST_FOREACH(c, &a->conns, next) {
-		if (c->volume < 0 || &a->volumes[c->volume] != v)
-			continue;
-		if (held)
-			stream_pause(&c->s, PAUSE_HOLD);
-		else
-			stream_resume(&c->s, PAUSE_HOLD);
-	}
-}
-
-void
 flow_conn_volume(struct netconn *c, int volume)
 {
 	c->volume = volume;
-	stream_resume(&c->s, PAUSE_VOLUME | PAUSE_HOLD);
-	if (volume >= 0 && c->a->volumes[volume].held)
-		stream_pause(&c->s, PAUSE_HOLD);
+	stream_resume(&c->s, PAUSE_VOLUME);
 	if (volume >= 0 && c->a->volumes[volume].full)
 		stream_pause(&c->s, PAUSE_VOLUME);
 }

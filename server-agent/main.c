@@ -57,8 +57,8 @@ parse_options(struct options *o, int argc, char **argv)
 	    {"log", required_argument, NULL, 'l'},
 	    {"format", required_argument, NULL, 'F'},
 	    {"adopt", no_argument, NULL, 'A'},
-	    {"force", no_argument, NULL, 'O'},
-	    {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	    {"force", no_argument, NULL, 'O'}, {"help", no_argument, NULL, 'h'},
+	    {NULL, 0, NULL, 0}};
 	int ch;
 
 	while ((ch = getopt_long(argc, argv, "c:n:h", longs, NULL)) != -1) {
@@ -187,6 +187,36 @@ note(void *arg, const char *line)
 }
 
 static void
+take_rules(struct relay_rules *r, const char *off)
+{
+	const struct {
+		const char *word;
+		bool *rule;
+	} words[] = {{"intent", &r->no_intent},
+	    {"completion", &r->no_completion}, {"sync", &r->no_sync},
+	    {"gate", &r->no_gate}, {"hold", &r->no_hold},
+	    {"inode-keys", &r->no_inode_keys}, {"tomb", &r->no_tomb},
+	    {"suspect", &r->no_suspect}, {"judge", &r->no_judge}};
+	char text[CONFIG_TEXT_MAX + 1], *word, *rest = text;
+
+	snprintf(text, sizeof(text), "%s", off);
+	while ((word = strtok_r(rest, " ,", &rest)) != NULL) {
+		unsigned i = 0, n = sizeof(words) / sizeof(words[0]);
+
+		while (i < n && strcmp(word, words[i].word) != 0)
+			i++;
+		if (i == n)
+			fatal("test_rules_off (agent): no rule is called "
+			      "\"%s\"; hanfs.conf(5) lists them",
+			    word);
+		*words[i].rule = true;
+		log_warn("test_rules_off: rule %s of the log does not hold; "
+			 "data will be damaged by it",
+		    word);
+	}
+}
+
+static void
 make_relay(struct agent *a)
 {
 	const struct config_agent *ca = &a->cfg->agent;
@@ -204,11 +234,13 @@ make_relay(struct agent *a)
 	    .kconn_idle_ms = (uint32_t)ca->idle_s * 1000,
 	    .backoff_ms = 100,
 	    .no_replay_table = ca->test_no_replay_table,
+	    .undecidable_ms = ca->undecidable_wait_s * 1000,
 	    .note = note};
 
 	if (rc.no_replay_table)
 		log_warn("test_no_replay_table is set: calls that are sent "
 			 "again RUN AGAIN; data will be damaged by it");
+	take_rules(&rc.rules, ca->test_rules_off);
 	randombytes_buf(rc.secret, sizeof(rc.secret));
 	a->relay = relay_new(&rc);
 	if (a->relay == NULL)
@@ -251,9 +283,8 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 static void
 drop_privileges(const struct config *cfg)
 {
-	static const int keep[] = {
-	    CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN,
-	    CAP_LINUX_IMMUTABLE};
+	static const int keep[] = {CAP_NET_BIND_SERVICE, CAP_NET_ADMIN,
+	    CAP_NET_RAW, CAP_SYS_ADMIN, CAP_LINUX_IMMUTABLE};
 
 	hbsend_prepare(cfg);
 	daemon_raise_files();

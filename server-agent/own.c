@@ -137,6 +137,7 @@ on_backend_end(void *arg, unsigned volume, const char *how)
 
 	agent_now(a);
 	log_err("volume %s: its backend ended: %s", own_name(v), how);
+	v->backend_runs = false;
 	own_feed(v, &ev);
 }
 
@@ -150,6 +151,7 @@ own_start(struct agent *a)
 		return -1;
 	a->own->a = a;
 	steps_on_backend_end(a->steps, on_backend_end, a);
+	logio_start(a, &own_log_calls, a);
 	if (steps_attach(a->steps, a->base, agent_settle, a) == -1 ||
 	    peers_start(a) == -1)
 		return -1;
@@ -167,6 +169,7 @@ own_stop(struct agent *a)
 	if (w == NULL)
 		return;
 	peers_stop(a);
+	logio_end(a);
 	for (unsigned i = 0; i < w->n; i++) {
 		struct own_volume *v = &w->v[i];
 
@@ -258,13 +261,6 @@ report_disk(struct own_volume *v)
 	if (v->disk_works && arbiter_io_stats(v->arbiter, &io))
 		peers_disk(
 		    v->a, v->index, true, (uint32_t)(io.mean_write_us / 1000));
-}
-
-void
-own_drain(struct agent *a)
-{
-	for (unsigned i = 0; a->own != NULL && i < a->own->n; i++)
-		own_drain_look(&a->own->v[i]);
 }
 
 static void

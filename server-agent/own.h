@@ -6,6 +6,7 @@
  *   own.c          set-up, time, what peers say; the end
  *   own_act.c      what the owner machine decided
  *   own_steps.c    steps, one after the other, in two lanes
+ *   own_log.c      the log: opened, judged, closed
  *   own_arbiter.c  the arbiter's news, fencing, taking, releasing
  *   own_show.c     hanfsctl: show and do
  *
@@ -37,8 +38,6 @@ void own_end(struct agent *a);
 bool own_managed(const struct agent *a, unsigned volume);
 bool own_any(const struct agent *a);
 void own_tick(struct agent *a);
-/* After each event: has the last call of a volume that drains ended? */
-void own_drain(struct agent *a);
 
 /* What peers.c hears and judges. */
 void own_told(struct agent *a, unsigned volume, unsigned peer,

@@ -43,8 +43,8 @@ serve(struct own_volume *v)
 	v->draining = false;
 	v->av->serving = true;
 	v->av->backend = -1;
+	logio_suspend(v->a, v->index, false);
 	relay_volume_set(v->a->relay, v->index, true, v->a->now_ms);
-	flow_hold(v->a, v->av, false);
 }
 
 static void
@@ -52,49 +52,22 @@ hold(struct own_volume *v)
 {
 	v->draining = false;
 	v->av->serving = false;
+	logio_suspend(v->a, v->index, true);
 	relay_volume_set(v->a->relay, v->index, false, v->a->now_ms);
-	flow_hold(v->a, v->av, false);
-}
-
-struct count {
-	unsigned volume, n;
-};
-
-static void
-count_call(void *arg, const struct relay_call_view *view)
-{
-	struct count *c = arg;
-
-	c->n += view->volume == c->volume;
-}
-
-/* After each event: do calls still run? */
-void
-own_drain_look(struct own_volume *v)
-{
-	struct count c = {.volume = v->index};
-
-	if (!v->draining)
-		return;
-	relay_each_call(v->a->relay, count_call, &c);
-	if (c.n > 0)
-		return;
-	v->draining = false;
-	own_feed_end(v, true, "no call runs");
 }
 
 static void
 drain(struct own_volume *v)
 {
-	flow_hold(v->a, v->av, true);
 	v->draining = true;
+	relay_volume_drain(v->a->relay, v->index, v->a->now_ms);
 }
 
 static void
 resume(struct own_volume *v)
 {
 	v->draining = false;
-	flow_hold(v->a, v->av, false);
+	relay_volume_set(v->a->relay, v->index, true, v->a->now_ms);
 }
 
 static void

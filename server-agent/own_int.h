@@ -6,6 +6,7 @@
 
 #include "server-agent/agent.h"
 #include "server-agent/fence.h"
+#include "server-agent/logio.h"
 #include "server-agent/own.h"
 
 enum { OWN_OPS = 16, OWN_EVENTS = 64 };
@@ -42,6 +43,16 @@ struct own_event {
 	char text[OWNER_TEXT_MAX], evidence[OWNER_TEXT_MAX];
 };
 
+/* A volume's log, as logio.h has it. */
+enum own_log {
+	LOG_CLOSED,
+	LOG_OPENING,
+	LOG_OPEN,
+	LOG_JUDGING,
+	LOG_READY,
+	LOG_CLOSING,
+};
+
 struct own_volume {
 	struct agent *a;
 	unsigned index;
@@ -58,6 +69,9 @@ struct own_volume {
 	struct lease_proof proof;
 	bool proven; /* by a fence, for this claim */
 	bool draining;
+	bool backend_runs; /* it was started, and not stopped since */
+	enum own_log log;
+	char log_text[OWNER_TEXT_MAX]; /* why it is as it is */
 	bool disk_works;
 	bool stopped;
 	bool mounted_before; /* end-old found it mounted */
@@ -86,7 +100,6 @@ int own_server(const struct own_volume *v, uint32_t server_id);
 
 /* own_act.c */
 void own_act(struct own_volume *v, const struct owner_action *x);
-void own_drain_look(struct own_volume *v);
 
 /* own_steps.c */
 void own_op_add(
@@ -98,6 +111,19 @@ void own_op_end(
 void own_op_end_with(
     struct own_volume *v, enum own_lane lane, const struct owner_event *ev);
 struct fence_runner own_runner(struct own_volume *v);
+
+/* Its log is closed: goes on with what waits for that. */
+void own_op_log_closed(struct own_volume *v);
+
+/* own_log.c */
+extern const struct logio_calls own_log_calls;
+void own_log_open(struct own_volume *v);
+/* Work of the main lane; own_op_end() follows. */
+void own_log_recover(struct own_volume *v);
+/* True: it is closed. Else own_op_log_closed() follows. */
+bool own_log_close(struct own_volume *v);
+/* What the log is waited for is not wanted any more. */
+void own_log_cancel(struct own_volume *v);
 
 /* own_arbiter.c */
 int own_arbiter_start(struct own_volume *v);

@@ -72,6 +72,21 @@ own_op_add(
 		steps_cancel(v->a->steps, l->step); /* it is still told */
 }
 
+/* Without a step under way. */
+static bool
+waits_for_log(const struct own_lane_state *l)
+{
+	switch (l->queue[0].what) {
+	case OWNER_RECOVER:
+	case OWNER_CLOSE:
+	case OWNER_START_BACKEND:
+	case OWNER_STOP_BACKEND:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void
 cancel_lane(struct own_lane_state *l)
 {
@@ -81,7 +96,10 @@ cancel_lane(struct own_lane_state *l)
 	l->silent = true;
 	if (l->step != NULL)
 		steps_cancel(l->v->a->steps, l->step);
-	else if (l->v->await == AWAIT_NOTHING)
+	else if (waits_for_log(l)) {
+		own_log_cancel(l->v);
+		own_op_end(l->v, LANE_MAIN, false, "cancelled");
+	} else if (l->v->await == AWAIT_NOTHING)
 		fence_cancel(l->v->fence);
 }
 
@@ -104,16 +122,17 @@ static const enum step_kind kinds[OWNER_ACTIONS] = {
     [OWNER_END_OLD] = STEP_END_OLD,
     [OWNER_ASSEMBLE] = STEP_ASSEMBLE,
     [OWNER_MOUNT] = STEP_MOUNT,
-    [OWNER_START_BACKEND] = STEP_BACKEND,
     [OWNER_VERIFY] = STEP_ROOT,
     [OWNER_SYNC] = STEP_SYNC,
     [OWNER_ADDRESS_ADD] = STEP_ADDRESS_UP,
     [OWNER_ADDRESS_REMOVE] = STEP_ADDRESS_DOWN,
-    [OWNER_STOP_BACKEND] = STEP_STOP,
     [OWNER_UNMOUNT] = STEP_UNMOUNT,
     [OWNER_ABANDON] = STEP_ABANDON,
     [OWNER_DISASSEMBLE] = STEP_DISASSEMBLE,
 };
+
+/* What takes more than one step. */
+enum { STAGE_STOP = 1, STAGE_START, STAGE_PREPARE };
 
 static void on_step(void *arg, const struct steps_result *r);
 
@@ -129,6 +148,65 @@ start_step(struct own_lane_state *l, enum step_kind kind)
 		own_op_end(v, lane_of(l), false, strerror(errno));
 }
 
+/*
+ * The log is closed. An old backend may still run (it is suspected, not
+ * dead): all its threads go before the next one comes, and the log is read
+ * beside its start.
+ */
+static void
+start_or_stop(struct own_lane_state *l)
+{
+	struct own_volume *v = l->v;
+
+	if (l->queue[0].what == OWNER_STOP_BACKEND || v->backend_runs) {
+		l->stage = STAGE_STOP;
+		start_step(l, STEP_STOP);
+		return;
+	}
+	l->stage = STAGE_START;
+	v->backend_runs = true;
+	own_log_open(v);
+	start_step(l, STEP_BACKEND);
+}
+
+void
+own_op_log_closed(struct own_volume *v)
+{
+	struct own_lane_state *l = &v->lanes[LANE_MAIN];
+
+	if (!l->busy || l->step != NULL)
+		return;
+	if (l->queue[0].what == OWNER_CLOSE)
+		own_op_end(v, LANE_MAIN, true, "closed");
+	else if (l->queue[0].what == OWNER_START_BACKEND ||
+		 l->queue[0].what == OWNER_STOP_BACKEND)
+		start_or_stop(l);
+}
+
+/* Not the last step of what is to be done? Then the next one is begun. */
+static bool
+goes_on(struct own_lane_state *l, const struct steps_result *r)
+{
+	struct own_volume *v = l->v;
+	enum owner_action_type what = l->queue[0].what;
+
+	if (r->end != STEPS_DONE || l->silent)
+		return false;
+	if (what == OWNER_END_OLD && l->stage == 0) {
+		v->mounted_before = strcmp(r->out, "mounted\n") == 0;
+		l->stage = STAGE_PREPARE;
+		start_step(l, STEP_PREPARE);
+		return true;
+	}
+	if (l->stage == STAGE_STOP)
+		v->backend_runs = false;
+	if (l->stage == STAGE_STOP && what == OWNER_START_BACKEND) {
+		start_or_stop(l);
+		return true;
+	}
+	return false;
+}
+
 static void
 on_step(void *arg, const struct steps_result *r)
 {
@@ -139,12 +217,8 @@ on_step(void *arg, const struct steps_result *r)
 
 	agent_now(l->v->a);
 	l->step = NULL;
-	if (what == OWNER_END_OLD && done && l->stage == 0) {
-		l->v->mounted_before = strcmp(r->out, "mounted\n") == 0;
-		l->stage = 1;
-		start_step(l, STEP_PREPARE);
+	if (goes_on(l, r))
 		return;
-	}
 	ev.mounted = l->v->mounted_before;
 	if (what == OWNER_SYNC) /* how much there was to write */
 		ev.dirty_kib = strtoull(r->out, NULL, 10);
@@ -173,13 +247,18 @@ begin(struct own_lane_state *l)
 		own_release(v, op->peer);
 		break;
 	case OWNER_RECOVER:
-		own_op_end(v, LANE_MAIN, true, "no log");
+		own_log_recover(v);
 		break;
 	case OWNER_CLOSE:
 		v->av->serving = false;
 		relay_volume_set(v->a->relay, v->index, false, v->a->now_ms);
-		flow_hold(v->a, v->av, false);
-		own_op_end(v, LANE_MAIN, true, "closed");
+		if (own_log_close(v))
+			own_op_end(v, LANE_MAIN, true, "closed");
+		break;
+	case OWNER_START_BACKEND:
+	case OWNER_STOP_BACKEND:
+		if (own_log_close(v))
+			start_or_stop(l);
 		break;
 	default:
 		start_step(l, kinds[op->what]);

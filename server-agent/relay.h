@@ -354,7 +354,7 @@ void relay_each_kconn(const struct relay *r,
     void (*fn)(void *arg, const struct relay_kconn_view *v), void *arg);
 void relay_each_client(const struct relay *r,
     void (*fn)(void *arg, const struct relay_client_view *v), void *arg);
-/* In progress only. */
+/* In progress, or undecidable (since_ms is 0 while nobody asks). */
 void relay_each_call(const struct relay *r,
     void (*fn)(void *arg, const struct relay_call_view *v), void *arg);
 

@@ -103,15 +103,41 @@ each_link_call(const struct relay_link *l,
 	}
 }
 
+/* What an operator is to decide, and nobody asks for just now. */
+static void
+each_mark(const struct relay_table *t,
+    void (*fn)(void *arg, const struct relay_call_view *v), void *arg)
+{
+	const struct relay_entry *e;
+
+	for (unsigned i = 0; i < KEPT_LISTS; i++)
+		TAILQ_FOREACH(e, &t->kept[i], on_kept) {
+			struct relay_call_view v = {.client = t->client->id,
+			    .volume = t->volume,
+			    .id = &e->id,
+			    .class = e->class,
+			    .stage = RELAY_S_UNDECIDED};
+
+			if (e->mark == MARK_UNDECIDED)
+				fn(arg, &v);
+		}
+}
+
 void
 relay_each_call(const struct relay *r,
     void (*fn)(void *arg, const struct relay_call_view *v), void *arg)
 {
 	const struct relay_client *cl;
 	const struct relay_kconn *k;
+	const struct relay_table *t;
 
 	LIST_FOREACH(cl, &r->clients, next)
 		LIST_FOREACH(k, &cl->kconns, next)
 			for (unsigned i = 0; i < RELAY_PROGRAMS; i++)
 				each_link_call(&k->links[i], fn, arg);
+	if (r->n.undecided == 0)
+		return;
+	LIST_FOREACH(cl, &r->clients, next)
+		LIST_FOREACH(t, &cl->tables, next)
+			each_mark(t, fn, arg);
 }

@@ -3,6 +3,7 @@
  * changes something is registered here, too, and done in own_show.c.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "hanfs/rpc.h"
 #include "server-agent/agent.h"
@@ -100,14 +101,14 @@ add_call(void *arg, const struct relay_call_view *v)
 
 	if (json_array_size(l->array) >= CALLS_SHOWN)
 		return;
-	json_array_append_new(
-	    l->array, json_pack("{so ss sI ss ss ss sb sI}", "client",
-			  hex(v->client, CLIENT_ID_LEN), "volume",
-			  volume_name(l->a, v->volume), "xid",
-			  COUNT(v->id->xid), "procedure", proc_name(v->id),
-			  "class", call_class_names[v->class], "state",
-			  relay_stage_names[v->stage], "asked", v->asked,
-			  "for_ms", COUNT(l->a->now_ms - v->since_ms)));
+	json_array_append_new(l->array,
+	    json_pack("{so ss sI ss ss ss sb sI}", "client",
+		hex(v->client, CLIENT_ID_LEN), "volume",
+		volume_name(l->a, v->volume), "xid", COUNT(v->id->xid),
+		"procedure", proc_name(v->id), "class",
+		call_class_names[v->class], "state",
+		relay_stage_names[v->stage], "asked", v->asked, "for_ms",
+		COUNT(v->since_ms > 0 ? l->a->now_ms - v->since_ms : 0)));
 }
 
 static json_t *
@@ -136,12 +137,57 @@ show_volumes(void *arg)
 			continue;
 		o = json_pack("{ss ss ss sI ss}", "volume", v->cfg->name,
 		    "state", v->serving ? "serving" : "standby", "announced",
-		    hb_state_name(v->told), "epoch", COUNT(v->epoch),
-		    "backend", backend[v->backend + 1]);
+		    hb_state_name(v->told), "epoch", COUNT(v->epoch), "backend",
+		    backend[v->backend + 1]);
 		own_show_volume(a, i, o);
 		json_array_append_new(list, o);
 	}
 	return list;
+}
+
+/* --- an operator's verdict: VOLUME CLIENT XID done|not-done */
+
+static int
+unhex(const char *text, uint8_t client[CLIENT_ID_LEN])
+{
+	unsigned byte;
+
+	for (unsigned i = 0; i < CLIENT_ID_LEN; i++) {
+		if (sscanf(text + 2 * i, "%2x", &byte) != 1)
+			return -1;
+		client[i] = (uint8_t)byte;
+	}
+	return text[2 * CLIENT_ID_LEN] == '\0' ? 0 : -1;
+}
+
+static json_t *
+do_verdict(void *arg, const char *words)
+{
+	struct agent *a = arg;
+	char volume[CONFIG_NAME_MAX + 1], hexid[2 * CLIENT_ID_LEN + 2];
+	char word[9];
+	uint8_t client[CLIENT_ID_LEN];
+	unsigned xid;
+	bool done;
+	int i;
+
+	_Static_assert(CONFIG_NAME_MAX == 64, "the widths below");
+	if (sscanf(words, "%64s %33s %u %8s", volume, hexid, &xid, word) != 4)
+		return json_pack("{ss}", "error",
+		    "write: verdict VOLUME CLIENT XID done|not-done");
+	done = strcmp(word, "done") == 0;
+	i = config_find_volume(a->cfg, volume);
+	if (i < 0 || unhex(hexid, client) == -1 ||
+	    (!done && strcmp(word, "not-done") != 0))
+		return json_pack("{ss}", "error",
+		    "VOLUME, CLIENT and XID as 'show calls' has them, then "
+		    "done or not-done");
+	agent_now(a);
+	if (!relay_verdict(a->relay, (unsigned)i, client, xid, done, a->now_ms))
+		return json_pack("{ss}", "error",
+		    "no such call is undecidable here; see 'show calls'");
+	agent_settle(a);
+	return json_pack("{ss}", "verdict", word);
 }
 
 /* --- counters */
@@ -181,6 +227,22 @@ put_relay(json_t *o, const struct relay_counts *n)
 	put(o, "fences", n->fences);
 	put(o, "connections_fenced", n->fenced);
 	put(o, "bad_tokens", n->bad_token);
+	put(o, "log_intents", n->intents);
+	put(o, "log_completions", n->completions);
+	put(o, "log_commits", n->syncs);
+	put(o, "log_replies_committed", n->covered);
+	put(o, "log_reads_gated", n->gated);
+	put(o, "log_errors_held", n->errors_held);
+	put(o, "log_looked_again", n->looked_again);
+	put(o, "log_slot_waits", n->slot_waits);
+	put(o, "log_unlogged", n->unlogged);
+	put(o, "log_forbidden_handles", n->forbidden);
+	put(o, "log_undecidable", n->undecidable);
+	put(o, "log_tombs", n->tombs);
+	put(o, "log_suspects", n->suspects);
+	put(o, "log_given_up", n->give_ups);
+	put(o, "now_slots", n->slots);
+	put(o, "now_undecided", n->undecided);
 	put(o, "now_clients", n->clients);
 	put(o, "now_kconns", n->kconns);
 	put(o, "now_connections", n->conns);
@@ -265,5 +327,6 @@ show_start(struct agent *a, const char *run_dir)
 	ctlsock_show(a->ctl, "events", own_show_events, a);
 	ctlsock_do(a->ctl, "volume", own_do_volume, a);
 	ctlsock_do(a->ctl, "drill", own_do_drill, a);
+	ctlsock_do(a->ctl, "verdict", do_verdict, a);
 	return 0;
 }

@@ -202,6 +202,7 @@ struct config_agent {
 	char watchdog[CONFIG_TEXT_MAX + 1]; /* device, "": none */
 	uint64_t watchdog_s;
 	bool test_no_replay_table; /* replays run again: for tests */
+	char test_rules_off[CONFIG_TEXT_MAX + 1]; /* of the log: for tests */
 };
 
 struct config {
