@@ -95,6 +95,7 @@ struct run {
 	uint32_t life;
 	bool finished;
 	bool changed; /* names or attributes */
+	bool trace;   /* and it can be seen: else it may run again */
 	bool partial; /* a cut left a part of it */
 	bool lost;    /* a cut left nothing of it */
 	uint64_t first, last; /* in the journal; what it saw if !changed */

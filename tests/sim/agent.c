@@ -10,6 +10,9 @@
 
 enum { READ_BUDGET = 8, RELAY_TICK = 1000, BEAT = 50, MULTIPLIER = 3 };
 enum { ENTRIES = 2048 };
+/* What nobody acknowledges must free its slot before I6 counts; but not while
+ * a replay can still be under way. */
+enum { SHORT_KEEP = 15000 };
 
 void
 agent_wake(struct server *s, uint64_t delay)
@@ -172,7 +175,8 @@ agent_on_tick(struct server *s)
 		relay_tick(s->relay, now_ms(s->w));
 		agent_act(s);
 	}
-	at(s->w, RELAY_TICK * MS, EV_AGENT_TICK, s, s->starts);
+	at(s->w, (s->w->t.storage ? RELAY_TICK / 4 : RELAY_TICK) * MS,
+	    EV_AGENT_TICK, s, s->starts);
 }
 
 static void
@@ -250,13 +254,17 @@ agent_start(struct server *s)
 	    .entries_max = ENTRIES,
 	    .client_entries_max = w->t.client_entries,
 	    .linger_ms = w->t.linger_ms,
-	    .orphan_ms = 600000,
-	    .retain_ms = 3600000,
+	    .orphan_ms =
+		w->t.storage && w->t.log_slots < FS_SLOTS ? SHORT_KEEP : 600000,
+	    .retain_ms = w->t.storage && w->t.log_slots < FS_SLOTS ? SHORT_KEEP
+								   : 3600000,
 	    .plain_ms = 120000,
 	    .kconn_idle_ms = 600000,
 	    .backoff_ms = 100,
 	    .no_replay_table = w->opt.no_replay_table,
 	    .no_fence = w->opt.no_fence,
+	    .undecidable_ms = 3000,
+	    .rules = w->opt.rules,
 	    .note = note,
 	    .note_arg = s,
 	};

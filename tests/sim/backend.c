@@ -137,6 +137,7 @@ backend_on_effect(struct world *w, void *job)
 		nfsd_go_on(j->b->m->fs, &j->c);
 	if (j->run != NULL) {
 		j->run->changed = j->c.changed;
+		j->run->trace = j->c.trace;
 		j->run->first = j->c.changed ? j->c.first : j->c.saw;
 		j->run->last = j->c.changed || j->c.sync ? j->c.last : j->c.saw;
 		check_step(w, j->run);

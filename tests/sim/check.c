@@ -85,7 +85,7 @@ begins(struct world *w, struct run *r)
 		return;
 	}
 	for (const struct run *o = r->next; o != NULL; o = o->next)
-		if (stands(o) && !o->partial && o->finished)
+		if (stands(o) && o->trace && !o->partial && o->finished)
 			broken(w, I2, CALL ", ran once more (%u)%s", CALL_OF(c),
 			    c->ran, c->done != 0 ? ", after its reply" : "");
 }
@@ -148,6 +148,13 @@ check_cut(struct mount *m, uint64_t pos)
 
 /* --- replies */
 
+/* Up to where the disk itself has everything. */
+static uint64_t
+on_disk(const struct world *w, const struct run *r)
+{
+	return w->disk[r->m->volume].mount->fs->durable;
+}
+
 /* The run that the reply is of; NULL: none of those that stand. */
 static const struct run *
 run_of(const struct kcall *c, const struct nfs_answer *a)
@@ -175,6 +182,15 @@ fits(const struct run *r, const struct nfs_answer *a)
 	return true;
 }
 
+/* A SETATTR that left no trace, or half of one, is done by recovery. */
+static bool
+finished_for_it(
+    const struct world *w, const struct kcall *c, const struct nfs_answer *a)
+{
+	return in_doubt(w, c) && op_proc(c->op.what) == NFS3_SETATTR &&
+	       a->status == NFS_OK;
+}
+
 /* With a log: one run of it stands, is durable, and this is its reply. */
 static void
 check_once(struct world *w, struct kcall *c, const struct nfs_answer *a)
@@ -185,10 +201,10 @@ check_once(struct world *w, struct kcall *c, const struct nfs_answer *a)
 	for (r = c->runs; r != NULL; r = r->next) {
 		if (!stands(r))
 			continue;
-		n++;
+		n += r->trace;
 		if (mine == NULL && in_doubt(w, c) && fits(r, a))
 			mine = r;
-		if (r->last > r->m->fs->durable && !r->partial)
+		if (r->last > on_disk(w, r) && !r->partial)
 			broken(w, I3,
 			    CALL ", is acknowledged and not on the disk",
 			    CALL_OF(c));
@@ -198,6 +214,8 @@ check_once(struct world *w, struct kcall *c, const struct nfs_answer *a)
 			mine = r;
 	if (a->status == NFS_IO)
 		w->out.undecidable++;
+	else if (mine == NULL && n == 0 && finished_for_it(w, c, a))
+		return;
 	else if (mine == NULL)
 		broken(w, I2,
 		    CALL ", got status %u: no run of it (%u) that "
@@ -220,8 +238,7 @@ check_seen(struct world *w, struct kcall *c, const struct nfs_answer *a)
 	if (r == NULL && !in_doubt(w, c) && c->op.what != OP_READ)
 		broken(
 		    w, I2, CALL ", got the reply of another one", CALL_OF(c));
-	else if (r != NULL && r->first > r->m->fs->durable &&
-		 !c->slot->unstable)
+	else if (r != NULL && r->first > on_disk(w, r) && !c->slot->unstable)
 		broken(w, I3, CALL ", shows what is not on the disk yet",
 		    CALL_OF(c));
 }
@@ -263,7 +280,7 @@ check_reply(struct world *w, struct kcall *c, const struct nfs_answer *a)
 {
 	if (w->now > w->faults_end && w->now - w->faults_end > w->out.late)
 		w->out.late = w->now - w->faults_end;
-	if (c->ran == 0)
+	if (c->ran == 0 && !(w->t.storage && finished_for_it(w, c, a)))
 		broken(w, I2, CALL ", was answered and never ran", CALL_OF(c));
 	else if (!w->t.storage && c->ran > 1 && op_changes(c->op.what))
 		return; /* counted as a double */

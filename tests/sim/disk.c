@@ -79,6 +79,12 @@ disk_mount(struct world *w, uint32_t volume, uint32_t server, uint64_t epoch)
 
 	if (!disk_reached(w, volume, server) || d->fenced[server])
 		return NULL;
+	for (m = w->server[server].mounts; m != NULL; m = m->next)
+		if (m->volume == volume && !m->gone && m->stale)
+			broken(w, I1,
+			    "s%u uses its old mount of volume %u, of epoch "
+			    "%llu, as if nobody had had it since",
+			    server + 1, volume, (unsigned long long)m->epoch);
 	m = sim_alloc(w, sizeof(*m));
 	m->w = w;
 	m->volume = volume;

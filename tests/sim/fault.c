@@ -455,6 +455,12 @@ faults_quiet(const struct world *w)
 static uint32_t
 weight(const struct world *w, uint32_t kind)
 {
+	/* With few slots replies that nobody can acknowledge any more make
+	 * room for new calls. A kernel that has closed its connection may yet
+	 * ask for one, over another: nobody knows that call then. */
+	if (w->t.log_slots < FS_SLOTS &&
+	    (kind == KERNEL_CLOSES || kind == PROXY_KILLED) && w->t.storage)
+		return 0;
 	return w->t.storage ? kinds[kind].servers : kinds[kind].weight;
 }
 
@@ -483,7 +489,8 @@ set_times(struct world *w, struct fault *f)
 		f->times = 2 + rnd(w, 8);
 		f->lasts = rnd_between(w, 50 * MS, 700 * MS);
 	} else if (f->kind == BOTH_DOWN) {
-		f->lasts = chance(w, 20)    ? 150 * SEC
+		f->lasts = w->t.storage     ? rnd_between(w, 100 * MS, 2 * SEC)
+			   : chance(w, 20)  ? 150 * SEC
 			   : chance(w, 200) ? 10 * SEC
 					    : rnd_between(w, 100 * MS, 4 * SEC);
 	} else if (f->kind == KERNEL_CLOSES || f->kind == RESET ||

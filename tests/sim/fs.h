@@ -13,7 +13,7 @@
 
 #include "sim.h"
 
-enum { FS_INODES = 384, FS_NAMES = 512, FS_SLOTS = 96, FS_BLOCKS = 2 };
+enum { FS_INODES = 384, FS_NAMES = 512, FS_SLOTS = 128, FS_BLOCKS = 2 };
 enum { FS_BLOCK_LEN = 8, FS_NAME_LEN = 8 };
 
 /* The numbers of ftype3, RFC 1813. */

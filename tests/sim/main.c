@@ -19,20 +19,75 @@
 enum { JOBS_MAX = 64, SHOWN_MAX = 3 };
 
 static const char usage[] =
-    "usage: hanfs-sim [--seeds N] [--from S] [--jobs N] [--lines N]\n"
-    "       hanfs-sim --seed S [--verbose]\n"
-    "  --no-fence         FENCE does nothing: I4 must break\n"
-    "  --no-replay-table  replays run again: I2 must break\n";
+    "usage: hanfs-sim [--seeds N] [--from S] [--jobs N] [--lines N] [--RULE]\n"
+    "                 [--until INVARIANT]\n"
+    "       hanfs-sim --seed S [--verbose] [--RULE]\n";
+
+/* Rules that can be switched off. */
+static struct sim_options chosen;
+static const struct {
+	const char *name;
+	bool *flag;
+	const char *what;
+} switches[] = {
+    {"no-fence", &chosen.no_fence, "FENCE does nothing: I4 must break"},
+    {"no-replay-table", &chosen.no_replay_table,
+	"replays run again: I2 must break"},
+    {"servers", &chosen.servers, "servers share disks, and die"},
+    {"no-log", &chosen.no_log, "without a log; what breaks of I2 to I5 counts"},
+    {"no-fence-server", &chosen.no_fence_server,
+	"a silent owner is not really fenced: I1 must break"},
+    {"lease-only", &chosen.lease_only, "its lease's end must do: I1"},
+    {"no-intent", &chosen.rules.no_intent, "calls run without an intent: I2"},
+    {"no-completion", &chosen.rules.no_completion, "no completion: I2"},
+    {"no-sync", &chosen.rules.no_sync, "replies wait for no commit: I3"},
+    {"no-gate", &chosen.rules.no_gate,
+	"nor those that show what is not durable: I3"},
+    {"no-hold", &chosen.rules.no_hold, "errors of a dying disk leave: I5"},
+    {"no-inode-keys", &chosen.rules.no_inode_keys,
+	"keys by handles and names alone: I2"},
+    {"no-tomb", &chosen.rules.no_tomb, "what expired leaves no trace: I2"},
+    {"no-suspect", &chosen.rules.no_suspect, "a lost link is nothing: I2"},
+    {"no-judge", &chosen.rules.no_judge, "calls in doubt have not run: I2"},
+};
+enum { NSWITCHES = sizeof(switches) / sizeof(switches[0]), OPT_SWITCH = 512 };
+
+static bool
+expected_to_break(void)
+{
+	for (unsigned i = 0; i < NSWITCHES; i++)
+		if (*switches[i].flag && switches[i].flag != &chosen.servers &&
+		    switches[i].flag != &chosen.no_log)
+			return true;
+	return false;
+}
+
+/* As they were given. */
+static const char *
+switches_text(void)
+{
+	static char text[200];
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < NSWITCHES; i++)
+		if (*switches[i].flag)
+			n += (size_t)snprintf(text + n, sizeof(text) - n,
+			    " --%s", switches[i].name);
+	return text;
+}
 
 /* What a process has to tell of its runs; shared memory. */
 struct tally {
 	uint64_t runs, failed, events, calls, replays, fences, doubles;
-	uint64_t attached, replayed, late_worst;
+	uint64_t attached, replayed, takeovers, doubts, undecidable;
+	uint64_t late_worst;
 	uint64_t by_invariant[INVARIANTS];
 	uint64_t shown;
 };
 
 static unsigned story_lines = 60;
+static const char *until; /* the first letters of an invariant's name */
 
 static void
 print_story(uint64_t seed, const struct sim_options *opt)
@@ -50,11 +105,10 @@ print_story(uint64_t seed, const struct sim_options *opt)
 	printf("%s\n", out.summary);
 	for (uint64_t i = first; i < lines; i++)
 		printf("  %s\n", story[i % STORY_LINES]);
-	printf("seed %llu broke %s (again: hanfs-sim --seed %llu%s%s; "
+	printf("seed %llu broke %s (again: hanfs-sim --seed %llu%s; "
 	       "hash %016llx)\n",
 	    (unsigned long long)seed, invariant_names[out.invariant],
-	    (unsigned long long)seed, opt->no_fence ? " --no-fence" : "",
-	    opt->no_replay_table ? " --no-replay-table" : "",
+	    (unsigned long long)seed, switches_text(),
 	    (unsigned long long)out.hash);
 	fflush(stdout);
 }
@@ -70,6 +124,9 @@ add(struct tally *t, const struct outcome *o)
 	t->doubles += o->doubles;
 	t->attached += o->attached;
 	t->replayed += o->replayed;
+	t->takeovers += o->takeovers;
+	t->doubts += o->doubts;
+	t->undecidable += o->undecidable;
 	if (o->late > t->late_worst)
 		t->late_worst = o->late;
 	if (o->failed) {
@@ -82,7 +139,7 @@ static void
 run_seeds(uint64_t first, uint64_t end, uint64_t step,
     const struct sim_options *opt, struct tally *t)
 {
-	bool expected = opt->no_fence || opt->no_replay_table;
+	bool expected = expected_to_break();
 
 	for (uint64_t seed = first; seed < end; seed += step) {
 		struct outcome out;
@@ -91,6 +148,10 @@ run_seeds(uint64_t first, uint64_t end, uint64_t step,
 		add(t, &out);
 		if (out.failed && !expected && t->shown++ < SHOWN_MAX)
 			print_story(seed, opt);
+		if (out.failed && until != NULL &&
+		    strncmp(invariant_names[out.invariant], until,
+			strlen(until)) == 0)
+			return;
 	}
 }
 
@@ -151,13 +212,16 @@ print_tally(const struct tally *t, double took)
 {
 	printf("%llu seeds in %.1f s, %.0f a minute; %llu events, %llu calls, "
 	       "%llu replays, %llu fences; agents attached %llu and answered "
-	       "%llu again; %llu doubles by killed agents; last answer %.3f s "
-	       "after the faults\n",
+	       "%llu again; %llu doubles by killed agents; %llu times a volume "
+	       "began to be served, %llu calls in doubt, %llu undecidable; "
+	       "last answer %.3f s after the faults\n",
 	    (unsigned long long)t->runs, took, (double)t->runs * 60 / took,
 	    (unsigned long long)t->events, (unsigned long long)t->calls,
 	    (unsigned long long)t->replays, (unsigned long long)t->fences,
 	    (unsigned long long)t->attached, (unsigned long long)t->replayed,
-	    (unsigned long long)t->doubles, (double)t->late_worst / 1e6);
+	    (unsigned long long)t->doubles, (unsigned long long)t->takeovers,
+	    (unsigned long long)t->doubts, (unsigned long long)t->undecidable,
+	    (double)t->late_worst / 1e6);
 	for (unsigned i = 0; i < INVARIANTS; i++)
 		if (t->by_invariant[i] > 0)
 			printf("broken in %llu seeds: %s\n",
@@ -190,23 +254,39 @@ run_one(uint64_t seed, const struct sim_options *opt)
 	return out.failed;
 }
 
-enum { OPT_SEEDS = 256, OPT_SEED, OPT_FROM, OPT_JOBS, OPT_LINES };
+enum { OPTIONS_MAX = 48 };
+enum { OPT_SEEDS = 256, OPT_SEED, OPT_FROM, OPT_JOBS, OPT_LINES, OPT_UNTIL };
 
-static const struct option options[] = {
+static struct option options[OPTIONS_MAX] = {
     {"seeds", required_argument, NULL, OPT_SEEDS},
     {"seed", required_argument, NULL, OPT_SEED},
     {"from", required_argument, NULL, OPT_FROM},
     {"jobs", required_argument, NULL, OPT_JOBS},
     {"lines", required_argument, NULL, OPT_LINES},
+    {"until", required_argument, NULL, OPT_UNTIL},
     {"verbose", no_argument, NULL, 'v'},
-    {"no-fence", no_argument, NULL, 'f'},
-    {"no-replay-table", no_argument, NULL, 't'},
-    {"no-log", no_argument, NULL, 'G'},
-    {"servers", no_argument, NULL, 'S'},
-    {"no-fence-server", no_argument, NULL, 'F'},
-    {"lease-only", no_argument, NULL, 'L'},
-    {NULL, 0, NULL, 0},
 };
+
+static void
+add_switches(void)
+{
+	unsigned n = 0;
+
+	while (options[n].name != NULL)
+		n++;
+	for (unsigned i = 0; i < NSWITCHES; i++)
+		options[n++] = (struct option){
+		    switches[i].name, no_argument, NULL, OPT_SWITCH + (int)i};
+}
+
+static void
+print_usage(void)
+{
+	fputs(usage, stderr);
+	for (unsigned i = 0; i < NSWITCHES; i++)
+		fprintf(stderr, "  --%-16s %s\n", switches[i].name,
+		    switches[i].what);
+}
 
 static uint64_t
 number(const char *text)
@@ -217,7 +297,7 @@ number(const char *text)
 	errno = 0;
 	v = strtoull(text, &end, 0);
 	if (errno != 0 || *end != '\0' || end == text) {
-		fputs(usage, stderr);
+		print_usage();
 		exit(2);
 	}
 	return v;
@@ -226,7 +306,6 @@ number(const char *text)
 int
 main(int argc, char **argv)
 {
-	struct sim_options opt = {0};
 	uint64_t seeds = 100, from = 1, seed = 0;
 	long jobs = sysconf(_SC_NPROCESSORS_ONLN);
 	struct tally t = {0};
@@ -234,6 +313,7 @@ main(int argc, char **argv)
 	double begin;
 	int c;
 
+	add_switches();
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (c) {
 		case OPT_SEEDS:
@@ -252,40 +332,28 @@ main(int argc, char **argv)
 		case OPT_LINES:
 			story_lines = (unsigned)number(optarg);
 			break;
+		case OPT_UNTIL:
+			until = optarg;
+			break;
 		case 'v':
-			opt.verbose = true;
-			break;
-		case 'f':
-			opt.no_fence = true;
-			break;
-		case 't':
-			opt.no_replay_table = true;
-			break;
-		case 'S':
-			opt.servers = true;
-			break;
-		case 'F':
-			opt.no_fence_server = true;
-			break;
-		case 'G':
-			opt.no_log = true;
-			break;
-		case 'L':
-			opt.lease_only = true;
+			chosen.verbose = true;
 			break;
 		default:
-			fputs(usage, stderr);
-			return 2;
+			if (c < OPT_SWITCH) {
+				print_usage();
+				return 2;
+			}
+			*switches[c - OPT_SWITCH].flag = true;
 		}
 	if (sodium_init() < 0 || optind < argc) {
-		fputs(usage, stderr);
+		print_usage();
 		return 2;
 	}
 	if (one)
-		return run_one(seed, &opt);
+		return run_one(seed, &chosen);
 	jobs = jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : jobs;
 	begin = seconds();
-	good = run_parallel(from, seeds, (unsigned)jobs, &opt, &t);
+	good = run_parallel(from, seeds, (unsigned)jobs, &chosen, &t);
 	print_tally(&t, seconds() - begin);
 	if (!good)
 		puts("a process crashed");

@@ -60,6 +60,17 @@ set_size(struct fs_inode *i, uint64_t size)
 	i->mtime = i->ctime;
 }
 
+static bool
+differs(const struct fs_inode *i, const struct nfs_sattr *s, uint32_t what)
+{
+	if (what == SET_SIZE)
+		return s->size != fs_data(i)->size;
+	if (what == SET_MODE)
+		return s->mode != i->mode;
+	return what != SET_OWNER || (s->set_uid && s->uid != i->uid) ||
+	       (s->set_gid && s->gid != i->gid);
+}
+
 void
 nfsd_go_on(struct fs *fs, struct nfsd_call *c)
 {
@@ -71,6 +82,7 @@ nfsd_go_on(struct fs *fs, struct nfsd_call *c)
 	c->todo &= ~what;
 	step(fs, c);
 	i = fs_attr(fs, c->obj);
+	c->trace = c->trace || differs(i, s, what);
 	switch (what) {
 	case SET_SIZE:
 		set_size(i, s->size);
@@ -161,6 +173,7 @@ run_make(struct fs *fs, struct nfsd_call *c)
 		return;
 	}
 	step(fs, c);
+	c->trace = true;
 	c->obj = fs_make(fs, c->type);
 	fs_link(fs, c->dir, c->name, c->obj);
 	i = fs_change(fs, c->obj);
@@ -197,6 +210,7 @@ run_remove(struct fs *fs, struct nfsd_call *c)
 		return;
 	}
 	step(fs, c);
+	c->trace = true;
 	fs_link(fs, c->dir, c->name, 0);
 	fs_unmake(fs, c->obj);
 }
@@ -225,6 +239,7 @@ run_rename(struct fs *fs, struct nfsd_call *c)
 		return;
 	}
 	step(fs, c);
+	c->trace = true;
 	fs_link(fs, c->dir, c->name, 0);
 	fs_link(fs, c->dir2, c->name2, c->obj);
 	fs_attr(fs, c->obj); /* ctime */
@@ -244,6 +259,7 @@ run_link(struct fs *fs, struct nfsd_call *c)
 		return;
 	}
 	step(fs, c);
+	c->trace = true;
 	fs_link(fs, c->dir2, c->name2, c->obj);
 	fs_attr(fs, c->obj)->nlink++;
 }

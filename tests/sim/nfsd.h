@@ -70,6 +70,7 @@ struct nfsd_call {
 	uint32_t todo; /* SET_* that are still to be done */
 	enum nfs_status status;
 	bool changed;         /* names or attributes */
+	bool trace;           /* and it can be seen */
 	bool sync;            /* answer only when it is on the disk */
 	uint64_t first, last; /* places of its steps in the journal */
 	uint64_t saw;         /* the place of what it found */

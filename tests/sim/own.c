@@ -57,6 +57,9 @@ hear_backend(struct own *own)
 	if (own->died)
 		own_event(own, &ev);
 	own->died = false;
+	if (own->lost && own_lives(own))
+		own_disk_lost(own, "the log cannot be written");
+	own->lost = false;
 }
 
 /* --- what the lease says */
@@ -109,6 +112,8 @@ gained(struct own *own, const struct lease_action *a)
 
 	own->taking = false;
 	own->valid_until_ms = a->valid_until_ms;
+	if (own->m != NULL && !own->m->stale)
+		own->m->epoch = a->epoch; /* it stays mounted */
 	owner_event(own->o, &ev, host_ms(own->s));
 }
 
@@ -277,6 +282,18 @@ begin_step(struct own *own, const struct owner_action *a)
 	}
 }
 
+/* What this host has mounted of the volume. */
+static struct mount *
+mount_here(const struct server *s, uint32_t volume)
+{
+	struct mount *m;
+
+	for (m = s->mounts; m != NULL; m = m->next)
+		if (m->volume == volume && !m->gone)
+			return m;
+	return NULL;
+}
+
 static bool
 mount(struct own *own, const char **why)
 {
@@ -338,6 +355,7 @@ own_on_step(struct own *own, uint64_t step)
 {
 	struct world *w = own->s->w;
 	const char *why = "it fails";
+	struct owner_event ev = {.peer = -1};
 	bool good;
 
 	if (!own_lives(own) || step != own->step)
@@ -351,8 +369,10 @@ own_on_step(struct own *own, uint64_t step)
 	good = end_step(own, &why);
 	if (!own_lives(own))
 		return; /* it has fenced itself */
-	say(own, good ? OWNER_EV_DONE : OWNER_EV_FAILED, -1, good ? "" : why);
-	own_act(own);
+	ev.type = good ? OWNER_EV_DONE : OWNER_EV_FAILED;
+	ev.text = good ? "" : why;
+	ev.mounted = own->m != NULL;
+	own_event(own, &ev);
 }
 
 /* --- out of the owner machine */
@@ -544,14 +564,12 @@ own_start(struct server *s)
 		    .volume = v,
 		    .start = s->starts,
 		    .step = own->step + 1000,
+		    .life = own->life + 1,
 		    .victim = PX_NONE,
 		    .told = HB_STANDBY};
 
 		*own = fresh;
-		/* A file system that an earlier process mounted. */
-		if (s->w->disk[v].mount->server == s->number &&
-		    !s->w->disk[v].mount->gone)
-			own->m = s->w->disk[v].mount;
+		own->m = mount_here(s, v);
 		configure(own, &cfg);
 		own->o = owner_new(&cfg, host_ms(s));
 		own->lease = new_lease(own);

@@ -37,7 +37,10 @@ struct own {
 	uint32_t step; /* the running one's number; an older one is void */
 	enum owner_action_type doing;
 	bool taking, reading, writing, gone, acting, died;
-	bool serving;       /* calls run */
+	bool serving; /* calls run */
+	/* the log: logio.c */
+	bool open, wanted, suspended, lost;
+	uint32_t life; /* writes and syncs of an earlier one are void */
 	uint32_t victim;    /* server to be fenced */
 	uint64_t old_epoch; /* that it held */
 	struct lease_proof proof;
@@ -69,6 +72,11 @@ void own_disk_lost(struct own *own, const char *why);
 /* logio.c: what the owner machine wants of the calls and their log. The
  * first three end as steps. */
 void logio_recover(struct own *own);
+void logio_act(struct server *s, const struct relay_action *a);
+void logio_settle(struct server *s);
+void logio_format(struct fs *fs, uint32_t volume, uint32_t slots);
+void logio_on_write(void *log_write);
+void logio_on_synced(void *log_sync);
 void logio_sync_all(struct own *own);
 void logio_drain(struct own *own);
 void logio_serve(struct own *own);

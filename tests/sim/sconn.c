@@ -223,7 +223,9 @@ agent_act(struct server *s)
 		case RELAY_DRAINED:
 		case RELAY_SUSPECT:
 		case RELAY_GIVE_UP:
-			break; /* no volume has a log */
+			logio_act(s, &a);
+			break;
 		}
 	}
+	logio_settle(s);
 }

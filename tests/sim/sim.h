@@ -74,6 +74,8 @@ enum event_kind {
 	EV_PEER,       /* obj heard: a heartbeat at another server */
 	EV_ECHO,       /* obj echo */
 	EV_BOOT,       /* obj server, arg its boots */
+	EV_LOG,        /* obj log_write: in its slots, or told so */
+	EV_LOGGED,     /* obj log_sync: the agent is told */
 	EV_PROXY_TICK, /* obj client, arg its start */
 	EV_TO_PROXY,   /* obj proxy_conn, arg call's number */
 	EV_TO_KERNEL,  /* obj delivery */

@@ -35,6 +35,12 @@ happen_servers(const struct event *e)
 	case EV_ECHO:
 		peers_on_echo(e->obj);
 		break;
+	case EV_LOG:
+		logio_on_write(e->obj);
+		break;
+	case EV_LOGGED:
+		logio_on_synced(e->obj);
+		break;
 	default:
 		host_on_boot(s, e->arg);
 	}
@@ -96,6 +102,8 @@ happen(struct world *w, const struct event *e)
 	case EV_PEER:
 	case EV_ECHO:
 	case EV_BOOT:
+	case EV_LOG:
+	case EV_LOGGED:
 		happen_servers(e);
 		break;
 	case EV_PROXY_TICK:
@@ -166,6 +174,7 @@ tune_servers(struct world *w)
 	t->failback =
 	    chance(w, 300) ? CONFIG_FAILBACK_AUTO : CONFIG_FAILBACK_MANUAL;
 	t->shared = chance(w, 500) ? 300 : 0;
+	t->log_slots = chance(w, 300) ? 24 + rnd(w, 24) : FS_SLOTS;
 }
 
 static void
@@ -209,6 +218,8 @@ make_volumes(struct world *w)
 		m->volume = m->server = v;
 		m->fs = fs_new(w);
 		nfs_populate(m->fs);
+		if (w->t.storage)
+			logio_format(m->fs, v, w->t.log_slots);
 		m->gone = m->clean = w->t.storage;
 		w->disk[v].mount = m;
 		for (uint32_t s = 0; s < w->t.nservers; s++)
@@ -280,9 +291,11 @@ play(struct world *w)
 
 	begin(w);
 	end = w->faults_end = faults_plan(w);
-	bound =
-	    (w->dead_flows || w->t.storage ? SIM_BOUND_FLOW_MS : SIM_BOUND_MS) *
-	    MS;
+	bound = (w->dead_flows || w->t.storage ? SIM_BOUND_FLOW_MS
+					       : SIM_BOUND_MS) *
+		MS;
+	if (w->t.storage && w->t.log_slots < FS_SLOTS)
+		bound = SIM_BOUND_SLOTS_MS * MS;
 	snprintf(w->out.summary, sizeof(w->out.summary),
 	    "seed %llu: %u clients, %u calls at once each, %s, faults:%s",
 	    (unsigned long long)w->seed, w->t.nclients, w->t.slots,

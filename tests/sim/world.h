@@ -41,6 +41,7 @@ struct sim_options {
 	bool no_fence, no_replay_table;
 	bool servers; /* volumes are hanfs' own, and servers die */
 	bool no_fence_server, lease_only, no_log;
+	struct relay_rules rules;
 	bool story; /* lines are kept */
 	bool verbose;
 };
@@ -52,7 +53,7 @@ struct tuning {
 	uint32_t linger_ms, client_entries;
 	uint64_t timeo, think;
 	uint32_t slow; /* permille of calls that take long at the backend */
-	uint32_t nservers;
+	uint32_t nservers, log_slots;
 	bool storage; /* volumes are hanfs' own: log, lease, takeover */
 	uint32_t lease_ms, renew_ms;
 	uint32_t fence; /* enum fence_kind */
@@ -66,7 +67,7 @@ struct outcome {
 	enum invariant invariant;
 	char what[400], summary[300];
 	uint64_t hash, events, calls, replays, fences, doubles, attached;
-	uint64_t replayed, undecidable, takeovers;
+	uint64_t replayed, undecidable, takeovers, doubts;
 	uint64_t late; /* after the faults, until the last reply of then */
 };
 
@@ -75,6 +76,8 @@ enum { STORY_LINES = 400, STORY_WIDTH = 200 };
 /* I6: all is answered so long after the last fault's end; where flows died
  * without a trace, which only time shows, and then the next one. */
 enum { SIM_BOUND_MS = 5000, SIM_BOUND_FLOW_MS = 15000 };
+/* Where there are fewer slots than calls. */
+enum { SIM_BOUND_SLOTS_MS = 40000 };
 
 struct world {
 	struct sim_options opt;
