@@ -22,7 +22,7 @@
  *
  * `full` writes every slot, again and again, on a full file system.
  *
- * `time` says what scan, remake, writes and commits take (tests/cuts/time).
+ * `time` says what scan, remake, writes and commits take (tests/cuts/measure).
  *
  * With URL (nfs://...) the steps go through an NFS server at the exported
  * directory, one connection a worker; without, they are system calls.
@@ -83,7 +83,7 @@ int load(struct store *s, const char *mountpoint, uint32_t seed,
 int look(struct store *s, uint32_t seed);
 int full(struct store *s, uint32_t seed);
 
-/* time.c */
+/* cost.c */
 int take_time(struct store *s, const char *mountpoint);
 
 /* main.c: waits; ends the program when none comes for a minute. */
