@@ -147,10 +147,12 @@ take_owner(struct arbiter *a, const struct fence_ran *ran)
 	bool ok =
 	    ran->status == 0 && !ran->timed_out && parse_owner(a, ran->out);
 
-	if (ok)
+	if (ok) {
 		answers(a);
-	else
+	} else {
 		disk_lost(a, "owner", ran);
+		x->retry_at_ms = clock_now_ms() + a->cfg.cfg->agent.renew_ms;
+	}
 	if (ok && !x->ready) {
 		x->ready = true;
 		x->state = LEASE_STANDBY;

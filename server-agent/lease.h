@@ -142,7 +142,7 @@ enum lease_why {
 	LEASE_WHY_NEWER,     /* server_id has a newer epoch */
 	LEASE_WHY_ALIVE,     /* the owner's lease advanced */
 	LEASE_WHY_RIVAL,     /* server_id's claim stands */
-	LEASE_WHY_GRANT,     /* it was granted to server_id */
+	LEASE_WHY_GRANT,     /* it was granted to `granted_to` just now */
 	LEASE_WHY_DAMAGED,   /* a slot has no good copy */
 	LEASE_WHY_DISK,      /* cannot read or write, or too slow for it */
 	LEASE_WHY_TWIN,      /* another agent writes our slot */

@@ -131,20 +131,19 @@ static bool
 may_be_claimed(struct lease *l, uint64_t now_ms)
 {
 	unsigned who = lease_damaged(l);
-	const struct lease_slot *s;
+	const struct ctl_lease *it;
 
 	if (who != CTL_NO_SLOT) {
 		lease_claim_end(l, LEASE_WHY_DAMAGED, who, now_ms,
 		    "a slot of the control area is damaged");
 		return false;
 	}
-	if (l->base.slot == CTL_NO_SLOT || l->base.slot == l->cfg.slot)
+	if (l->base.slot == CTL_NO_SLOT)
 		return true;
-	s = &l->slots[l->base.slot];
-	if (s->seen.lease.holding == CTL_RELEASED &&
-	    s->seen.lease.granted_to != 0 &&
-	    s->seen.lease.granted_to != l->cfg.server_id[l->cfg.slot] &&
-	    now_ms < s->fresh_ms + l->cfg.grant_ms) {
+	it = lease_of(l, l->base.slot);
+	if (it->holding == CTL_RELEASED && it->granted_to != 0 &&
+	    it->granted_to != l->cfg.server_id[l->cfg.slot] &&
+	    now_ms < l->slots[l->base.slot].fresh_ms + l->cfg.grant_ms) {
 		lease_claim_end(l, LEASE_WHY_GRANT, l->base.slot, now_ms,
 		    "the volume was granted to another server just now");
 		return false;

@@ -422,6 +422,19 @@ class Lab:
         return found
 
 
+def whole_tree(pid):
+    """A process and all below it."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = task.read_text().split()
+        except OSError:  # it has ended
+            continue
+        for child in children:
+            found += whole_tree(int(child))
+    return found
+
+
 def clean_up_on_term():
     """Has SIGTERM unwind the stack, so that `finally:` is reached, and left
     in peace by a second one (timeout(1) sends two)."""

@@ -11,6 +11,7 @@ directory), and the shared disks.
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -143,9 +144,15 @@ def power_cut(lab, host, networks_first=()):
     """The server is off: no packet leaves it and no write of it lands any
     more.  `networks_first`: switches that die with it.  Returns when."""
     pid = lab.need(host)
+    tree = bed.whole_tree(pid)
     lines = [f"link set {bed.net(x)[0]} down" for x in networks_first]
     lines += [f"link set {host}{bed.net(x)[2]} down" for x in NETWORKS]
     when = time.monotonic()
+    for each in tree:  # nothing is handed over while the ports go down
+        try:
+            os.kill(each, signal.SIGSTOP)
+        except ProcessLookupError:
+            pass
     lab.ip("fabric", *lines)
     San(lab).ask("cut", host)
     bed.kill_all([pid])
