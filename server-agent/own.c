@@ -174,6 +174,7 @@ own_stop(struct agent *a)
 		struct own_volume *v = &w->v[i];
 
 		own_arbiter_stop(v);
+		own_guard_stop(v);
 		if (v->timer.ev_base != NULL)
 			evtimer_del(&v->timer);
 		fence_free(v->fence);

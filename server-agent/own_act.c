@@ -99,6 +99,9 @@ own_act(struct own_volume *v, const struct owner_action *x)
 		resume(v);
 		break;
 	case OWNER_DROP:
+		/* What is mounted still is the guard's to cut off. */
+		if (!(owner_have(v->o) & OWNER_HAVE_MOUNT))
+			own_guard_off(v);
 		arbiter_drop(v->arbiter);
 		break;
 	case OWNER_CANCEL:

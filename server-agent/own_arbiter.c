@@ -89,6 +89,7 @@ own_take(struct own_volume *v)
 static void
 release_now(struct own_volume *v)
 {
+	own_guard_off(v);
 	switch (arbiter_state(v->arbiter)) {
 	case LEASE_OWNER:
 	case LEASE_LAPSED:
@@ -171,6 +172,7 @@ gained(struct own_volume *v, const struct lease_action *x)
 	struct owner_event ev = {
 	    .type = OWNER_EV_TAKEN, .peer = -1, .epoch = x->epoch};
 
+	own_guard_owner(v, x->epoch, x->valid_until_ms);
 	switch (v->await) {
 	case AWAIT_TAKE:
 		v->await = AWAIT_NOTHING;
@@ -262,10 +264,14 @@ on_news(void *arg, const struct lease_action *x)
 	case LEASE_REFUSED:
 		refused(v, x);
 		break;
+	case LEASE_RENEWED:
+		own_guard_renewed(v, x->valid_until_ms);
+		break;
 	case LEASE_SUSPENDED:
 		say(v, OWNER_EV_LAPSED, -1, x->text);
 		break;
 	case LEASE_RESUMED:
+		own_guard_renewed(v, x->valid_until_ms);
 		say(v, OWNER_EV_RESUMED, -1, x->text);
 		break;
 	case LEASE_LOST:

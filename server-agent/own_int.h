@@ -6,6 +6,7 @@
 
 #include "server-agent/agent.h"
 #include "server-agent/fence.h"
+#include "server-agent/guard.h"
 #include "server-agent/logio.h"
 #include "server-agent/own.h"
 
@@ -61,6 +62,8 @@ struct own_volume {
 	struct arbiter *arbiter;
 	struct fence *fence;
 	struct fence_runner runner;
+	struct guard *guard; /* NULL: not owner yet */
+	struct event guard_ev;
 	struct event timer;
 	struct own_lane_state lanes[LANES];
 	enum own_await await;
@@ -124,6 +127,12 @@ void own_log_recover(struct own_volume *v);
 bool own_log_close(struct own_volume *v);
 /* What the log is waited for is not wanted any more. */
 void own_log_cancel(struct own_volume *v);
+
+/* own_guard.c: the lease holds until then; is renewed; is not needed. */
+void own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms);
+void own_guard_renewed(struct own_volume *v, uint64_t until_ms);
+void own_guard_off(struct own_volume *v);
+void own_guard_stop(struct own_volume *v);
 
 /* own_arbiter.c */
 int own_arbiter_start(struct own_volume *v);

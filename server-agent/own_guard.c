@@ -1,0 +1,100 @@
+/*
+ * own: the guard of a volume's lease (guard.h). It knows of each renewal, and
+ * cuts this host off the disk when none came; what is left to do then is to
+ * give the volume up.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "hanfs/log.h"
+#include "server-agent/own_int.h"
+
+static void
+on_fired(evutil_socket_t fd, short what, void *arg)
+{
+	struct own_volume *v = arg;
+	enum guard_method method;
+	struct owner_event ev = {.type = OWNER_EV_DISK_LOST,
+	    .peer = -1,
+	    .text = "the guard has cut the disk off: the lease had ended"};
+
+	(void)fd;
+	(void)what;
+	if (!guard_fired(v->guard, &method))
+		return;
+	event_del(&v->guard_ev);
+	agent_now(v->a);
+	log_err("volume %s: the lease has ended, the guard has cut the disk "
+		"off: %s",
+	    own_name(v), guard_method_names[method]);
+	own_feed(v, &ev);
+	agent_settle(v->a);
+}
+
+void
+own_guard_stop(struct own_volume *v)
+{
+	if (v->guard == NULL)
+		return;
+	event_del(&v->guard_ev);
+	guard_stop(v->guard);
+	v->guard = NULL;
+}
+
+static int
+start(struct own_volume *v)
+{
+	const struct config_storage *s = &v->av->cfg->storage;
+	struct guard_config c = {.volume = own_name(v),
+	    .device = s->device,
+	    .dm = true,
+	    .command = s->guard_command,
+	    .command_ms = (unsigned)v->a->cfg->agent.lease_ms,
+	    .reboot = s->guard_reboot,
+	    .rt_priority = (int)v->a->cfg->agent.rt_priority};
+	char error[GUARD_ERROR_LEN];
+
+	v->guard = guard_start(&c, error);
+	if (v->guard == NULL) {
+		log_err("volume %s: %s", own_name(v), error);
+		return -1;
+	}
+	event_assign(&v->guard_ev, v->a->base, guard_fd(v->guard),
+	    EV_READ | EV_PERSIST, on_fired, v);
+	return event_add(&v->guard_ev, NULL);
+}
+
+/* One that has fired is of no use any more. */
+void
+own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms)
+{
+	const struct config_storage *s = &v->av->cfg->storage;
+	uint32_t id = v->a->cfg->servers[v->a->server].id;
+	enum guard_method method;
+
+	if (v->guard != NULL && guard_fired(v->guard, &method))
+		own_guard_stop(v);
+	if (v->guard == NULL && start(v) == -1)
+		return;
+	if (s->fence == CONFIG_FENCE_SCSI || s->fence == CONFIG_FENCE_MPATH ||
+	    s->fence == CONFIG_FENCE_NVME)
+		guard_key(v->guard, fence_key(id, epoch));
+	(void)guard_until(v->guard, until_ms);
+}
+
+void
+own_guard_renewed(struct own_volume *v, uint64_t until_ms)
+{
+	if (v->guard != NULL)
+		(void)guard_until(v->guard, until_ms);
+}
+
+/* Nothing of the volume is in use any more. */
+void
+own_guard_off(struct own_volume *v)
+{
+	if (v->guard == NULL)
+		return;
+	(void)guard_disarm(v->guard);
+	guard_key(v->guard, 0);
+}
