@@ -7,7 +7,8 @@
  *   relay_call.c   a call's way to the backend and its reply's way back
  *   relay_link.c   links, and what becomes of their calls
  *   relay_view.c   for people
- *   relay_table.c  the table: look-up, kept replies, ACK, quotas
+ *   relay_table.c  the table: look-up, quotas
+ *   relay_kept.c   kept replies, and what lets them go
  *
  * and of volumes with a log (relay_log.h has what these share):
  *
@@ -103,6 +104,7 @@ struct relay_entry {
 	enum entry_mark mark;
 	enum logrec_how how;
 	bool recovered; /* and not asked for since */
+	bool expired;   /* kept for as long as there is room */
 	bool pending;   /* what it changed is in the gate's filter */
 	uint8_t ngate;
 	uint32_t gate[GATE_MAX];   /* handles it names, hashed */
@@ -293,11 +295,22 @@ struct relay_entry *entry_find(struct relay *r, struct relay_table *t,
     const struct relay_link *l, const struct call_id *id);
 struct relay_entry *entry_find_running(
     struct relay *r, struct relay_link *l, uint32_t xid);
+/* In progress by (link, XID), finished by (table, kconn, XID). */
+struct relay_entry **entry_bucket(
+    struct relay *r, const void *where, uint64_t kconn, uint32_t xid);
+void entry_xid_insert(struct relay *r, struct relay_entry *e);
+void entry_xid_remove(struct relay *r, struct relay_entry *e);
 /* Makes room by dropping acknowledged replies; NULL: there is none. */
 struct relay_entry *entry_new(struct relay *r, struct relay_table *t,
     const struct call_info *info, struct relay_link *l);
 void entry_ask(struct relay_entry *e, struct relay_conn *c);
 void entry_unask(struct relay_entry *e);
+
+/* relay_kept.c */
+/* To and from the list of a kept reply. */
+void kept_add(
+    struct relay *r, struct relay_entry *e, bool over, uint64_t now_ms);
+void kept_remove(struct relay_entry *e);
 void entry_finish(
     struct relay *r, struct relay_entry *e, struct rec *reply, uint64_t now_ms);
 /* Asked for again: by whom and until when it is kept changes. */

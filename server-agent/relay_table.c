@@ -1,12 +1,10 @@
 /*
- * The table of calls: look-up by identity and by XID, kept replies, ACK,
- * expiry and quotas. See relay.h and relay_int.h.
+ * The table of calls: look-up by identity and by XID, quotas. See relay.h and
+ * relay_int.h.
  */
 #include <stdlib.h>
 
 #include "server-agent/relay_log.h"
-
-enum { ORPHAN_QUOTAS = 4 };
 
 int
 table_init(struct relay *r)
@@ -58,8 +56,8 @@ id_bucket(
 }
 
 /* In progress by (link, XID), finished by (table, kconn, XID). */
-static struct relay_entry **
-xid_bucket(struct relay *r, const void *where, uint64_t kconn, uint32_t xid)
+struct relay_entry **
+entry_bucket(struct relay *r, const void *where, uint64_t kconn, uint32_t xid)
 {
 	uint64_t h = (uint64_t)(uintptr_t)where + kconn * 0x51ed2701u + xid;
 
@@ -70,12 +68,12 @@ static struct relay_entry **
 entry_xid_bucket(struct relay *r, const struct relay_entry *e)
 {
 	if (e->state != ENTRY_FINISHED)
-		return xid_bucket(r, e->link, 0, e->id.xid);
-	return xid_bucket(r, e->table, e->kconn, e->id.xid);
+		return entry_bucket(r, e->link, 0, e->id.xid);
+	return entry_bucket(r, e->table, e->kconn, e->id.xid);
 }
 
-static void
-xid_insert(struct relay *r, struct relay_entry *e)
+void
+entry_xid_insert(struct relay *r, struct relay_entry *e)
 {
 	struct relay_entry **b = entry_xid_bucket(r, e);
 
@@ -83,8 +81,8 @@ xid_insert(struct relay *r, struct relay_entry *e)
 	*b = e;
 }
 
-static void
-xid_remove(struct relay *r, struct relay_entry *e)
+void
+entry_xid_remove(struct relay *r, struct relay_entry *e)
 {
 	struct relay_entry **p = entry_xid_bucket(r, e);
 
@@ -111,179 +109,11 @@ entry_find_running(struct relay *r, struct relay_link *l, uint32_t xid)
 {
 	struct relay_entry *e;
 
-	for (e = *xid_bucket(r, l, 0, xid); e != NULL; e = e->xid_next)
+	for (e = *entry_bucket(r, l, 0, xid); e != NULL; e = e->xid_next)
 		if (e->state != ENTRY_FINISHED && e->link == l &&
 		    e->id.xid == xid)
 			return e;
 	return NULL;
-}
-
-/* --- kept replies */
-
-static void
-keep(struct relay *r, struct relay_entry *e, enum kept list, uint64_t now_ms)
-{
-	struct relay_table *t = e->table;
-	uint64_t clock = client_clock(t->client, now_ms);
-
-	e->kept = list;
-	TAILQ_INSERT_TAIL(&t->kept[list], e, on_kept);
-	t->nkept[list]++;
-	if (list == KEPT_UNACKED)
-		e->expires_ms = now_ms + r->cfg.retain_ms;
-	else if (list == KEPT_ORPHAN)
-		e->expires_ms = clock + r->cfg.orphan_ms;
-	else
-		e->expires_ms = clock + (t->client->plain ? r->cfg.plain_ms
-							  : r->cfg.linger_ms);
-}
-
-static void
-unkeep(struct relay_entry *e)
-{
-	TAILQ_REMOVE(&e->table->kept[e->kept], e, on_kept);
-	e->table->nkept[e->kept]--;
-}
-
-static bool
-asked_over(const struct relay_entry *e, const struct relay_kconn *k)
-{
-	return e->kconn == k->number && e->incarnation == k->incarnation;
-}
-
-/* The list for an entry that was just finished, or asked for again. */
-static void
-keep_fresh(struct relay *r, struct relay_entry *e, bool over, uint64_t now_ms)
-{
-	const struct relay_client *cl = e->table->client;
-
-	if (cl->plain && e->mark == MARK_NONE) /* it never acknowledges */
-		keep(r, e, KEPT_ACKED, now_ms);
-	else if (over || e->incarnation < cl->incarnation)
-		keep(r, e, KEPT_ORPHAN, now_ms);
-	else
-		keep(r, e, KEPT_UNACKED, now_ms);
-}
-
-void
-entry_finish(
-    struct relay *r, struct relay_entry *e, struct rec *reply, uint64_t now_ms)
-{
-	const struct relay_kconn *k = e->link->kconn;
-	bool over = k->over && asked_over(e, k);
-
-	entry_unask(e);
-	xid_remove(r, e);
-	LIST_REMOVE(e, on_link);
-	e->link = NULL;
-	e->state = ENTRY_FINISHED;
-	e->rec = reply;
-	e->table->in_progress--;
-	r->n.in_progress--;
-	r->n.kept++;
-	xid_insert(r, e);
-	keep_fresh(r, e, over, now_ms);
-}
-
-void
-entry_again(struct relay *r, struct relay_entry *e, struct relay_conn *c,
-    uint64_t now_ms)
-{
-	assert(e->state == ENTRY_FINISHED);
-	unkeep(e);
-	xid_remove(r, e);
-	e->kconn = c->kconn->number;
-	e->incarnation = c->incarnation;
-	e->recovered = false;
-	xid_insert(r, e);
-	keep_fresh(r, e, false, now_ms);
-}
-
-void
-entry_acked(struct relay *r, struct relay_entry *e, uint64_t now_ms)
-{
-	unkeep(e);
-	keep(r, e, KEPT_ACKED, now_ms);
-	slot_release(r, e);
-}
-
-unsigned
-table_ack(struct relay *r, struct relay_table *t, struct relay_kconn *k,
-    uint32_t xid, uint64_t now_ms)
-{
-	struct relay_entry *e;
-	unsigned n = 0;
-
-	for (e = *xid_bucket(r, t, k->number, xid); e != NULL;
-	     e = e->xid_next) {
-		if (e->state != ENTRY_FINISHED || e->table != t ||
-		    e->id.xid != xid || !asked_over(e, k) ||
-		    e->kept == KEPT_ACKED || e->mark != MARK_NONE)
-			continue;
-		entry_acked(r, e, now_ms);
-		n++;
-	}
-	return n;
-}
-
-void
-table_orphan(struct relay *r, struct relay_table *t,
-    const struct relay_kconn *k, uint64_t now_ms)
-{
-	struct relay_entry *e, *next;
-
-	for (e = TAILQ_FIRST(&t->kept[KEPT_UNACKED]); e != NULL; e = next) {
-		next = TAILQ_NEXT(e, on_kept);
-		if (k != NULL && !asked_over(e, k))
-			continue;
-		unkeep(e);
-		keep(r, e, KEPT_ORPHAN, now_ms);
-	}
-	/* So many that the oldest have been asked for again since, or never
-	 * will be: each start of a proxy, and each kernel connection that
-	 * ends, leaves at most one quota of them. */
-	while (t->nkept[KEPT_ORPHAN] / ORPHAN_QUOTAS >=
-	       r->cfg.client_entries_max) {
-		r->n.unacked_expired++;
-		slot_bury(r, TAILQ_FIRST(&t->kept[KEPT_ORPHAN]));
-		entry_free(r, TAILQ_FIRST(&t->kept[KEPT_ORPHAN]));
-	}
-}
-
-void
-table_orphan_old(struct relay *r, struct relay_table *t, uint64_t now_ms)
-{
-	struct relay_entry *e, *next;
-
-	for (e = TAILQ_FIRST(&t->kept[KEPT_UNACKED]); e != NULL; e = next) {
-		next = TAILQ_NEXT(e, on_kept);
-		if (e->incarnation >= t->client->incarnation)
-			continue;
-		unkeep(e);
-		keep(r, e, KEPT_ORPHAN, now_ms);
-	}
-}
-
-void
-table_expire(struct relay *r, struct relay_table *t, uint64_t now_ms)
-{
-	uint64_t clock = client_clock(t->client, now_ms);
-
-	for (unsigned i = 0; i < KEPT_LISTS; i++) {
-		uint64_t now = i == KEPT_UNACKED ? now_ms : clock;
-		struct relay_entry *e;
-
-		while ((e = TAILQ_FIRST(&t->kept[i])) != NULL &&
-		       e->expires_ms <= now) {
-			if (i == KEPT_ACKED)
-				r->n.expired++;
-			else
-				r->n.unacked_expired++;
-			if (i != KEPT_ACKED)
-				slot_bury(r, e);
-			entry_free(r, e);
-		}
-	}
 }
 
 /* --- entries */
@@ -313,6 +143,25 @@ evict(struct relay *r, struct relay_table *t)
 	entry_free(r, TAILQ_FIRST(&t->kept[KEPT_ACKED]));
 }
 
+/* The oldest that has expired, of any client. */
+static bool
+evict_expired(struct relay *r)
+{
+	struct relay_table *t;
+	struct relay_client *cl;
+	struct relay_entry *e;
+
+	LIST_FOREACH(cl, &r->clients, next)
+		LIST_FOREACH(t, &cl->tables, next)
+			TAILQ_FOREACH(e, &t->kept[KEPT_ORPHAN], on_kept)
+				if (e->expired) {
+					r->n.evicted++;
+					entry_free(r, e);
+					return true;
+				}
+	return false;
+}
+
 /* All entries are in use: the table with most acknowledged ones gives. */
 static bool
 evict_any(struct relay *r)
@@ -326,7 +175,7 @@ evict_any(struct relay *r)
 			    t->nkept[KEPT_ACKED] > most->nkept[KEPT_ACKED])
 				most = t;
 	if (most == NULL || most->nkept[KEPT_ACKED] == 0)
-		return false;
+		return evict_expired(r);
 	evict(r, most);
 	return true;
 }
@@ -362,9 +211,9 @@ entry_recover(struct relay *r, struct relay_table *t, const struct call_id *id,
 	e->incarnation = incarnation;
 	e->recovered = true;
 	e->mark = mark;
-	xid_insert(r, e);
+	entry_xid_insert(r, e);
 	r->n.kept++;
-	keep_fresh(r, e, false, now_ms);
+	kept_add(r, e, false, now_ms);
 	return e;
 }
 
@@ -384,7 +233,7 @@ entry_new(struct relay *r, struct relay_table *t, const struct call_info *info,
 	e->class = info->class;
 	e->state = ENTRY_WAITING;
 	e->link = l;
-	xid_insert(r, e);
+	entry_xid_insert(r, e);
 	LIST_INSERT_HEAD(&l->calls, e, on_link);
 	t->in_progress++;
 	r->n.in_progress++;
@@ -420,7 +269,7 @@ entry_free(struct relay *r, struct relay_entry *e)
 	while (*p != e)
 		p = &(*p)->id_next;
 	*p = e->id_next;
-	xid_remove(r, e);
+	entry_xid_remove(r, e);
 	entry_unask(e);
 	commit_leave(e);
 	if (e->pending)
@@ -430,7 +279,7 @@ entry_free(struct relay *r, struct relay_entry *e)
 	if (e->state == ENTRY_UNDECIDED || e->mark == MARK_UNDECIDED)
 		r->n.undecided--;
 	if (e->state == ENTRY_FINISHED) {
-		unkeep(e);
+		kept_remove(e);
 		r->n.kept--;
 	} else {
 		LIST_REMOVE(e, on_link);

@@ -38,7 +38,8 @@ slot_bury(struct relay *r, struct relay_entry *e)
 	struct vlog *v = r->logs[t->volume];
 	struct relay_log *w;
 
-	if (e->slot == NULL || t->client->plain || r->cfg.rules.no_tomb)
+	if (e->slot == NULL || t->client->plain || r->cfg.rules.no_tomb ||
+	    e->mark == MARK_NOT_RUN)
 		return;
 	t->buried++;
 	if (t->tomb != NULL)
