@@ -492,6 +492,59 @@ allows_nospc("full-xfs", "xfs")
 
 # -- the log and the control area
 
+KERNEL_HANDLE = """
+import ctypes, sys
+lib = ctypes.CDLL(None, use_errno=True)
+buf, mount = ctypes.create_string_buffer(136), ctypes.c_int()
+ctypes.c_uint.from_buffer(buf).value = 128
+if lib.name_to_handle_at(-100, sys.argv[1].encode(), buf,
+                         ctypes.byref(mount), 0):
+    raise OSError(ctypes.get_errno(), sys.argv[1])
+print(buf.raw[8:8 + ctypes.c_uint.from_buffer(buf).value].hex())
+"""
+
+
+def kernel_handle(r, path):
+    return bytes.fromhex(r.lab.inside(
+        "s1", "/usr/bin/python3", "-c", KERNEL_HANDLE,
+        f"/srv/{VOLUME}{path}").strip())
+
+
+def ask_forged(r):
+    """What a LOOKUP says in directories that a client cannot reach, with
+    their kernel handles in the place of the export's."""
+    conn = agentrpc.Conn(r.lab, "c1", ("127.77.0.1", 2049), timeout=10)
+    root = agentrpc.mount(conn, 1, f"/{VOLUME}")
+    export = kernel_handle(r, "/export")
+    if export not in root:
+        return {"export": "its handle does not hold the kernel's"}
+    said = {}
+    for xid, path in enumerate(["/export", "", "/.hanfs", "/.hanfs/log",
+                                "/.hanfs/state"], 10):
+        forged = root.replace(export, kernel_handle(r, path))
+        said[path] = conn.call(xid, agentrpc.NFS, 3, agentrpc.LOOKUP,
+                               agentrpc.dirop(forged, "log")).u32()
+    conn.close()
+    return said
+
+
+def forged_refused(r, load, out):
+    said = dict(r.note)
+    wrong = [] if said.pop("/export", None) == 2 else ["the export itself"]
+    wrong += [f"{path or '/'}: {what}" for path, what in said.items()
+              if what != 10001]
+    return [f"forged handles: {', '.join(wrong)}"] if wrong else []
+
+
+@case("forged-handles", check=forged_refused)
+def forged_handles(r):
+    """Handles forged to lead into .hanfs are refused"""
+    warm(r)
+    r.mark("fault", time.monotonic())
+    r.note = ask_forged(r)
+    r.hold(1)
+
+
 @case("slots-taken", slots=48, conf={"storage": ["slots = 64"]},
       load=["-x", "names"], first=CUT_MS)
 def slots_taken(r):
