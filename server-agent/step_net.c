@@ -188,39 +188,44 @@ is_in(const char *pid, const struct stat *ns, const struct stat *uts)
 	return found;
 }
 
-/* How many are there; each is killed. */
-static unsigned
-kill_in(const struct stat *ns, pid_t spare)
+unsigned
+step_each_backend(
+    const struct step_context *c, void (*fn)(void *arg, pid_t pid), void *arg)
 {
+	struct stat ns, uts;
 	struct dirent *e;
-	struct stat uts;
 	unsigned n = 0;
-	DIR *d = opendir("/proc");
+	DIR *d;
 
-	if (d == NULL || stat("/proc/self/ns/uts", &uts) == -1)
+	if (!find_namespace(c, &ns) || stat("/proc/self/ns/uts", &uts) == -1)
 		return 0;
-	while ((e = readdir(d)) != NULL) {
+	d = opendir("/proc");
+	while (d != NULL && (e = readdir(d)) != NULL) {
 		pid_t pid = (pid_t)atoi(e->d_name);
 
-		if (pid <= 1 || pid == spare || pid == getpid() ||
-		    !is_in(e->d_name, ns, &uts))
+		if (pid <= 1 || pid == getpid() || !is_in(e->d_name, &ns, &uts))
 			continue;
 		n++;
-		kill(pid, SIGKILL);
+		fn(arg, pid);
 	}
-	closedir(d);
+	if (d != NULL)
+		closedir(d);
 	return n;
 }
 
-int
-step_kill_all(const struct step_context *c, pid_t spare)
+static void
+kill_one(void *arg, pid_t pid)
 {
-	struct stat ns;
+	(void)arg;
+	kill(pid, SIGKILL);
+}
+
+int
+step_kill_all(const struct step_context *c)
+{
 	unsigned n;
 
-	if (!find_namespace(c, &ns))
-		return 0;
-	while ((n = kill_in(&ns, spare)) > 0)
+	while ((n = step_each_backend(c, kill_one, NULL)) > 0)
 		if (!step_wait(c, 2))
 			return step_fail("%u processes in %s do not end; a "
 					 "call of theirs hangs in the kernel",
@@ -233,7 +238,7 @@ step_end_old(const struct step_context *c)
 {
 	if (c->v->backend.kind != CONFIG_BACKEND_GANESHA)
 		(void)step_stop_other(c);
-	if (step_kill_all(c, 0) != 0)
+	if (step_kill_all(c) != 0)
 		return 1;
 	if (step_is_mounted(c->v->storage.mountpoint, 0))
 		puts("mounted");

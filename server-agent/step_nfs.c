@@ -172,7 +172,7 @@ step_stop_other(const struct step_context *c)
 			      step_sh(c, knfsd_stop) != 0);
 		}
 	}
-	return step_kill_all(c, 0);
+	return step_kill_all(c);
 }
 
 /* --- asking it, by blocking sockets: this is a child */

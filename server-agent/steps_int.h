@@ -93,8 +93,11 @@ dev_t step_device(const char *path);
  * and UTS namespaces of its own, with a /run of the volume's and no other
  * volume's mount. 0, or -1 after step_fail(). */
 int step_enter(const struct step_context *c, bool own, bool own_volume);
-/* Ends every backend in the volume's network namespace but `spare`. */
-int step_kill_all(const struct step_context *c, pid_t spare);
+/* Ends every backend in the volume's network namespace. */
+int step_kill_all(const struct step_context *c);
+/* Calls fn for each process there that is a backend's; how many. */
+unsigned step_each_backend(
+    const struct step_context *c, void (*fn)(void *arg, pid_t pid), void *arg);
 
 /* A long-running child: exec; returns only on failure. */
 void step_exec_backend(const struct step_context *c);
