@@ -22,6 +22,19 @@ owner_do_look(struct owner *o, const struct owner_event *ev)
 	owner_push_step(o, OWNER_LOOK, o->c.claim_ms);
 }
 
+/* Another one has had the volume since, or may have: its blocks are not what
+ * an earlier life's mount takes them for. */
+static bool
+give_up_mount(struct owner *o)
+{
+	if (!o->mounted || o->look.holder == (int)o->c.self)
+		return false;
+	o->mounted = false;
+	o->have |= OWNER_HAVE_MOUNT;
+	owner_abandon(o, "an earlier life's mount of what is not ours");
+	return true;
+}
+
 void
 owner_do_begin(struct owner *o, const struct owner_event *ev)
 {
@@ -30,11 +43,8 @@ owner_do_begin(struct owner *o, const struct owner_event *ev)
 		return;
 	o->standby_ms = o->now;
 	o->look_ms = o->now + 1000;
-	if (o->mounted && o->look.holder != (int)o->c.self) {
-		o->have |= OWNER_HAVE_MOUNT;
-		owner_abandon(o, "an earlier life's mount of what is not ours");
+	if (give_up_mount(o))
 		return;
-	}
 	owner_go(o, OWNER_STANDBY, "the disk is read");
 	owner_consider(o);
 }
@@ -55,6 +65,8 @@ void
 owner_do_consider(struct owner *o, const struct owner_event *ev)
 {
 	(void)ev;
+	if (o->looked && give_up_mount(o))
+		return;
 	if (o->state == OWNER_FAILED && o->now >= o->deadline_ms)
 		owner_go(o, OWNER_STANDBY, "it may be tried again");
 	owner_consider(o);

@@ -46,6 +46,8 @@ owner_up(struct owner *o, const char *text)
 		if (o->have & ups[i].have)
 			continue;
 		o->have |= ups[i].have;
+		if (ups[i].have == OWNER_HAVE_MOUNT)
+			o->mounted = false; /* it is used, and undone */
 		owner_go(o, ups[i].state, text);
 		owner_push_step(o, ups[i].action, limit(o, ups[i].limit));
 		return;

@@ -125,7 +125,8 @@ struct kcall {
 struct slot {
 	struct client *cl;
 	uint32_t number, volume, conn;
-	bool shared; /* its names are others', too */
+	bool shared;  /* its names are others', too */
+	bool spoiled; /* an undecidable call was one of its own */
 	struct kcall *call;
 	struct want want;
 	uint64_t version;

@@ -201,7 +201,7 @@ check_once(struct world *w, struct kcall *c, const struct nfs_answer *a)
 	for (r = c->runs; r != NULL; r = r->next) {
 		if (!stands(r))
 			continue;
-		n += r->trace;
+		n += r->trace && !r->partial;
 		if (mine == NULL && in_doubt(w, c) && fits(r, a))
 			mine = r;
 		if (r->last > on_disk(w, r) && !r->partial)
@@ -212,9 +212,7 @@ check_once(struct world *w, struct kcall *c, const struct nfs_answer *a)
 	for (r = c->runs; mine == NULL && r != NULL; r = r->next)
 		if (in_doubt(w, c) && fits(r, a))
 			mine = r;
-	if (a->status == NFS_IO)
-		w->out.undecidable++;
-	else if (mine == NULL && n == 0 && finished_for_it(w, c, a))
+	if (mine == NULL && n == 0 && finished_for_it(w, c, a))
 		return;
 	else if (mine == NULL)
 		broken(w, I2,
@@ -275,11 +273,29 @@ check_content(struct world *w, struct kcall *c, const struct nfs_answer *a)
 		    mode != 0 ? nfs_mode(mode) : 0600, (uint32_t)owner);
 }
 
+/*
+ * Where a log is too small for what its clients never acknowledged, calls
+ * that nobody can answer for get an error, and are counted. Nothing is known
+ * of that slot from then on.
+ */
+static bool
+is_undecidable(struct world *w, struct kcall *c, const struct nfs_answer *a)
+{
+	if (!w->t.storage || a->status != NFS_IO ||
+	    w->t.log_slots == FS_SLOTS || !op_changes(c->op.what))
+		return false;
+	w->out.undecidable++;
+	c->slot->spoiled = true;
+	return true;
+}
+
 void
 check_reply(struct world *w, struct kcall *c, const struct nfs_answer *a)
 {
 	if (w->now > w->faults_end && w->now - w->faults_end > w->out.late)
 		w->out.late = w->now - w->faults_end;
+	if (is_undecidable(w, c, a))
+		return;
 	if (c->ran == 0 && !(w->t.storage && finished_for_it(w, c, a)))
 		broken(w, I2, CALL ", was answered and never ran", CALL_OF(c));
 	else if (!w->t.storage && c->ran > 1 && op_changes(c->op.what))
@@ -387,6 +403,8 @@ check_slot(struct world *w, const struct slot *s)
 		    CALL_OF(c),
 		    (unsigned long long)((w->now - w->faults_end) / MS),
 		    (unsigned long long)(c->issued / MS), c->tries, c->ran);
+	else if (s->spoiled)
+		return;
 	else if (s->number % 2 == 0)
 		check_file(w, s, fs);
 	else if (!s->shared)

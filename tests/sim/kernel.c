@@ -49,7 +49,7 @@ on_slot(struct slot *s)
 	struct world *w = cl->w;
 	struct kcall *c;
 
-	if (cl->stopping)
+	if (cl->stopping || s->spoiled)
 		return;
 	assert(s->call == NULL);
 	c = sim_alloc(w, sizeof(*c));

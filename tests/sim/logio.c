@@ -12,16 +12,19 @@ struct log_write {
 	struct own *own;
 	struct mount *m;
 	struct relay_log *log;
-	uint32_t start, life, n;
+	uint32_t start, life, n, number;
 	int error;
 	bool landed;
 	uint32_t slots[LOGREC_PARTS_MAX];
 	uint8_t values[];
 };
 
+/* Begins when the writes that were asked for before it are in their slots,
+ * and the agent was told so, as store_sync() has it. */
 struct log_sync {
+	struct log_sync *next;
 	struct own *own;
-	uint32_t start, life;
+	uint32_t start, life, number, waits;
 	int error;
 };
 
@@ -73,7 +76,39 @@ begin_write(struct own *own, struct relay_log *log)
 	lw->log = log;
 	lw->start = own->start;
 	lw->life = own->life;
+	lw->number = ++own->writes;
+	own->outstanding++;
 	at(w, write_takes(w), EV_LOG, lw, 0);
+}
+
+static void told_synced(void *obj, bool good);
+
+static void
+commit(struct log_sync *ls)
+{
+	struct mount *m = ls->own->m;
+
+	if (m == NULL || m->gone || m->failed)
+		told_synced(ls, false);
+	else
+		mount_sync(m, ls, told_synced);
+}
+
+static void
+written(struct own *own, uint32_t number)
+{
+	struct log_sync **at = &own->syncs, *ls;
+
+	while ((ls = *at) != NULL) {
+		if (number <= ls->number)
+			ls->waits--;
+		if (ls->waits > 0) {
+			at = &ls->next;
+			continue;
+		}
+		*at = ls->next;
+		commit(ls);
+	}
 }
 
 /* The head at the end. */
@@ -117,7 +152,9 @@ logio_on_write(void *obj)
 	}
 	if (!current(own, lw->start, lw->life))
 		return;
+	own->outstanding--;
 	relay_log_written(lw->log, lw->error, now_ms(w));
+	written(own, lw->number);
 	agent_act(s);
 }
 
@@ -166,11 +203,15 @@ logio_settle(struct server *s)
 		ls->own = own;
 		ls->start = own->start;
 		ls->life = own->life;
+		ls->number = own->writes;
+		ls->waits = own->outstanding;
 		relay_log_sync_begins(s->relay, v);
-		if (own->m == NULL || own->m->gone || own->m->failed)
-			told_synced(ls, false);
-		else
-			mount_sync(own->m, ls, told_synced);
+		if (ls->waits == 0) {
+			commit(ls);
+		} else {
+			ls->next = own->syncs;
+			own->syncs = ls;
+		}
 	}
 }
 
@@ -197,7 +238,6 @@ logio_act(struct server *s, const struct relay_action *a)
 		    a->recovered.finished, a->recovered.not_done,
 		    a->recovered.undecidable);
 		s->w->out.doubts += a->recovered.doubts;
-		s->w->out.undecidable += a->recovered.undecidable;
 		if (own->doing == OWNER_RECOVER)
 			step_done(own);
 		break;
@@ -339,6 +379,8 @@ logio_close(struct own *own)
 
 	own->serving = own->open = own->wanted = own->suspended = false;
 	own->life++;
+	own->outstanding = 0;
+	own->syncs = NULL;
 	relay_log_clear(s->relay, own->volume, now_ms(s->w));
 	agent_act(s);
 }

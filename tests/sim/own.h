@@ -41,6 +41,8 @@ struct own {
 	/* the log: logio.c */
 	bool open, wanted, suspended, lost;
 	uint32_t life; /* writes and syncs of an earlier one are void */
+	uint32_t writes, outstanding;
+	struct log_sync *syncs; /* that wait for writes */
 	uint32_t victim;    /* server to be fenced */
 	uint64_t old_epoch; /* that it held */
 	struct lease_proof proof;

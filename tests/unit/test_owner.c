@@ -345,6 +345,44 @@ test_earlier_mount(void **state)
 	bed_free(&b);
 }
 
+/* The same, but another takes it only after we were started: the mount must
+ * not be used again when the volume comes back one day. */
+static void
+test_earlier_mount_taken(void **state)
+{
+	struct owner_event ev = event(OWNER_EV_DONE, -1);
+	unsigned ran[OWNER_ACTIONS] = {0};
+	struct owner_config c;
+	struct owner_action a;
+	struct owner *o;
+	struct bed b;
+
+	(void)state;
+	bed_init(&b, 2, 1);
+	bed_config(&b, &c, 0);
+	o = owner_new(&c, 1000);
+	ev.mounted = true;
+	owner_event(o, &ev, 1010);
+	ev = event(OWNER_EV_LOOKED, -1);
+	ev.look = (struct owner_look){0, 7, -1};
+	owner_event(o, &ev, 1020);
+	assert_int_equal(owner_state(o), OWNER_CLAIMING);
+	ev = event(OWNER_EV_LOST_CLAIM, 1);
+	owner_event(o, &ev, 1030);
+	while (owner_next(o, &a))
+		ran[a.type]++;
+	assert_int_equal(ran[OWNER_ABANDON], 0);
+	ev = event(OWNER_EV_LOOKED, -1);
+	ev.look = (struct owner_look){1, 8, -1};
+	owner_event(o, &ev, 1040);
+	while (owner_next(o, &a))
+		ran[a.type]++;
+	assert_int_equal(ran[OWNER_ABANDON], 1);
+	assert_int_equal(ran[OWNER_UNMOUNT], 0);
+	owner_free(o);
+	bed_free(&b);
+}
+
 /* The owner loses its disk: it says standby of its epoch, and is fenced. */
 static void
 test_disk_lost(void **state)
@@ -535,6 +573,7 @@ main(void)
 	    cmocka_unit_test(test_backend_died),
 	    cmocka_unit_test(test_lapse),
 	    cmocka_unit_test(test_earlier_mount),
+	    cmocka_unit_test(test_earlier_mount_taken),
 	    cmocka_unit_test(test_disk_lost),
 	    cmocka_unit_test(test_networks_lost),
 	    cmocka_unit_test(test_not_drained),
