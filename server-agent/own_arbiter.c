@@ -251,9 +251,15 @@ on_news(void *arg, const struct lease_action *x)
 	log_debug("volume %s: arbiter: %s: %s", own_name(v),
 	    lease_news_names[x->news], x->text);
 	switch (x->news) {
+	case LEASE_READY:
+		v->lease_ready = true;
+		break;
 	case LEASE_LOOKED:
-	case LEASE_NEWEST:
 		looked(v, x);
+		break;
+	case LEASE_NEWEST: /* before READY nothing can be claimed */
+		if (v->lease_ready)
+			looked(v, x);
 		break;
 	case LEASE_WON:
 		won(v, x);

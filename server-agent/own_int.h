@@ -76,6 +76,7 @@ struct own_volume {
 	enum own_log log;
 	char log_text[OWNER_TEXT_MAX]; /* why it is as it is */
 	bool disk_works;
+	bool lease_ready; /* LEASE_READY came */
 	bool stopped;
 	bool mounted_before; /* end-old found it mounted */
 	uint64_t events;     /* so far */

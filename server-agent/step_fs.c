@@ -145,6 +145,10 @@ step_mount(const struct step_context *c)
 			return step_fail("something else is mounted on %s: "
 					 "unmount it",
 			    st->mountpoint);
+		if (!c->mounted) /* another may have owned it since */
+			return step_fail("%s is mounted, but not by this "
+					 "agent: unmount it",
+			    st->mountpoint);
 	} else if (st->mount[0] != '\0') {
 		if (step_sh(c, st->mount) != 0)
 			return 1;

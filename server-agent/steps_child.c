@@ -187,6 +187,7 @@ context(const struct helper *h, const struct steps_request *q,
 	if (q->volume >= 0 && (unsigned)q->volume < h->cfg->nvolumes) {
 		c->volume = (unsigned)q->volume;
 		c->v = &h->cfg->volumes[q->volume];
+		c->mounted = h->mounted[q->volume];
 	}
 }
 
@@ -290,11 +291,24 @@ child_start(struct helper *h)
 	return c;
 }
 
+/* Which mounts of an earlier life are known of. */
+static void
+learn_mount(struct child *c)
+{
+	if (c->q.volume < 0 || c->status != 0)
+		return;
+	if (c->q.what == STEP_END_OLD)
+		c->h->mounted[c->q.volume] = c->out_len > 0;
+	else if (c->q.what == STEP_UNMOUNT || c->q.what == STEP_ABANDON)
+		c->h->mounted[c->q.volume] = false;
+}
+
 void
 child_finish(struct child *c)
 {
 	read_err(c);
 	read_out(c);
+	learn_mount(c);
 	answer_child(c);
 	free_child(c);
 }

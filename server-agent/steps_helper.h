@@ -45,6 +45,8 @@ struct helper {
 	LIST_HEAD(, child) children;
 	struct service backend[CONFIG_VOLUMES_MAX];
 	struct service rpcbind[CONFIG_VOLUMES_MAX];
+	/* END_OLD found it mounted, and it was not unmounted since. */
+	bool mounted[CONFIG_VOLUMES_MAX];
 	struct steps_request q;
 	struct steps_answer a;
 };

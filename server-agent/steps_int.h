@@ -51,6 +51,7 @@ struct step_context {
 	uint64_t epoch;
 	const char *run_dir;
 	uint64_t until_ms; /* clock_now_ms(): the deadline */
+	bool mounted; /* the owner machine knows of an earlier life's mount */
 };
 
 /* steps_helper.c: never returns. */
