@@ -75,12 +75,13 @@ class Load:
                            f"{self.log.read_text()}") from None
 
     def answered(self):
-        """{xid: wall clock of its answer}"""
+        """{xid: (wall clock of its answer or 0, its status)}"""
         shift = time.time() - time.monotonic()
         out = {}
         for line in self.records.read_text().splitlines()[1:]:
             words = line.split(",")
-            out[words[5]] = float(words[4]) + shift if float(words[4]) else 0
+            done = float(words[4])
+            out[words[5]] = done + shift if done else 0, int(words[6])
         return out
 
     def kill(self):

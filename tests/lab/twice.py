@@ -56,12 +56,15 @@ def only(captures, wanted):
             for host, seen in captures]
 
 
-def survived(places):
+def survived(places, told):
     """Does the last run's status say that an earlier one's effect is
-    there?"""
+    there? (Unless the first was refused as well, by what was seen of it, or
+    by what the client was told.)"""
     last = max((s for _, s in places), key=lambda s: s.latest)
     first = min((s for _, s in places), key=lambda s: s.first)
-    return first.status in (0, -1) and last.latest_status == {
+    if first.status < 0:
+        return told == 0 and last.latest_status not in (0, -1)
+    return first.status == 0 and last.latest_status == {
         "CREATE": EXIST, "MKDIR": EXIST, "SYMLINK": EXIST, "MKNOD": EXIST,
         "LINK": EXIST, "REMOVE": NOENT, "RMDIR": NOENT,
         "RENAME": NOENT}.get(last.procedure)
@@ -82,9 +85,9 @@ def judge(captures, ends, answered, cuts=()):
     """(problems, reruns by procedure).
 
     captures: [(host, {identity: Seen})]; ends: {host: [when an instance
-    ended]}; answered: {xid: when its answer came, or 0}; cuts: for each
-    capture, when its host was cut off the disk for good, or None. All wall
-    clock."""
+    ended]}; answered: {xid: (when its answer came or 0, its status)}; cuts:
+    for each capture, when its host was cut off the disk for good, or None.
+    All wall clock."""
     sightings, problems, reruns = defaultdict(list), [], Counter()
     for (host, seen), cut in zip_longest(captures, cuts):
         for identity, s in seen.items():
@@ -105,12 +108,12 @@ def judge(captures, ends, answered, cuts=()):
                             f"lives of the backend ({where})")
             continue
         latest = max(s.latest for _, s in places)
-        done = answered.get(xid, 0)
+        done, told = answered.get(xid, (0, -1))
         if done and latest > done + SURE_S:
             problems.append(f"{what} {xid} ran again {latest - done:.3f} s "
                             f"after its answer ({where})")
             continue
-        if survived(places):
+        if survived(places, told):
             problems.append(f"{what} {xid} ran again over what it had done "
                             f"({where})")
             continue

@@ -106,6 +106,8 @@ load_reply(struct load *l, const uint8_t *buf, size_t len)
 	s->outstanding = false;
 	stats_call(s, now_s(), l->verifying);
 	if (answer_decode(&a, s->op.kind, buf, len)) {
+		if (a.rpc_error == 0)
+			stats_status((int)a.status);
 		if (l->verifying)
 			verify_count(&s->op, &a);
 		judge(l, s, &a);

@@ -269,6 +269,8 @@ void verify_count(const struct op *op, const struct answer *a);
 /* -- stats.c -- */
 
 void stats_call(const struct slot *s, double done, bool verifying);
+/* NFS status of the call that stats_call() was last told of. */
+void stats_status(int status);
 /* One line on how far the load is: see the usage. */
 void stats_tick(const struct load *l, double now);
 void stats_mark(const char *name, double at, double sure);

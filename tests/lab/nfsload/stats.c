@@ -27,6 +27,7 @@ static const double PAUSE_S = 0.020, SOON_S = 0.050;
 struct record {
 	double queued, sent, done;
 	uint32_t xid;
+	int status; /* of the answer; -1: none */
 	uint8_t kind;
 	bool verifying;
 	uint16_t slot;
@@ -56,7 +57,13 @@ record_add(const struct slot *s, double done, bool verifying)
 			err(1, "realloc");
 	}
 	records[records_n++] = (struct record){s->op.queued, s->op.sent, done,
-	    s->op.xid, (uint8_t)s->op.kind, verifying, (uint16_t)s->id};
+	    s->op.xid, -1, (uint8_t)s->op.kind, verifying, (uint16_t)s->id};
+}
+
+void
+stats_status(int status)
+{
+	records[records_n - 1].status = status;
 }
 
 void
@@ -128,14 +135,14 @@ violation(const struct slot *s, const char *form, ...)
 void
 stats_records(FILE *f)
 {
-	fprintf(f, "kind,slot,queued,sent,done,xid\n");
+	fprintf(f, "kind,slot,queued,sent,done,xid,status\n");
 	for (size_t i = 0; i < records_n; i++) {
 		const struct record *r = &records[i];
 
 		if (!r->verifying)
-			fprintf(f, "%s,%u,%.6f,%.6f,%.6f,%08x\n",
+			fprintf(f, "%s,%u,%.6f,%.6f,%.6f,%08x,%d\n",
 			    kind_name(r->kind), r->slot, r->queued, r->sent,
-			    r->done, r->xid);
+			    r->done, r->xid, r->status);
 	}
 }
 
