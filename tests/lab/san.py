@@ -59,7 +59,7 @@ class San:
         lab.inside(host, "sh", "-c", "\n".join([
             "set -e; mkdir -p /run/san/bin",
             f"echo {host} {self.directory}/socket >/run/san/san",
-            f"ln -sf {HERE}/san/sg_persist /run/san/bin/sg_persist", *lines]))
+            f"ln -sf {programs.find(lab, 'sg_persist')} /run/san/bin/", *lines]))
 
     def unplug(self, host):
         """Detaches the devices of a server that is off."""
