@@ -50,7 +50,8 @@ class Case:
                 "storage", []))
         self.third = kw.get("third", False)  # a third server
         self.short = kw.get("short", False)  # in the short form
-        self.undecidable = kw.get("undecidable", False)
+        # violations (by load and text) and doubles (by text) of this case
+        self.allow = kw.get("allow", lambda load, text: False)
         self.control = kw.get("control")  # the story without hanfs
 
 
@@ -431,16 +432,36 @@ def move_dirty(r):
     r.hold(2)
 
 
-@case("silent-client", conf={"agent": ["retain_s = 10"]})
+def undecidable(load, text):
+    """Of the silent client's calls that may have run, and whose replies are
+    forgotten: IO after undecidable_wait, never a success. COMMIT and WRITE
+    are harmless to repeat, and do."""
+    return (load == "two" and "status 5," in text) or \
+        (load == "twice" and text.split()[0] in ("COMMIT", "WRITE"))
+
+
+def reported(r, load, out):
+    """The crafted case: some are undecidable, at most those in flight."""
+    failed = out["loads"]["two"]["errors"]
+    said = r.lab.path("log", "s1.hanfs-agent").read_text(errors="replace")
+    if failed > r.case.slots:
+        return [f"{failed} calls failed, {r.case.slots} were in flight"]
+    if failed and "undecidable:" not in said:
+        return ["the agent did not say that calls are undecidable"]
+    return []
+
+
+@case("silent-client", check=reported, allow=undecidable,
+      conf={"agent": ["retain_s = 10", "undecidable_wait_s = 3"]})
 def silent_client(r):
-    """A client silent for longer than retain"""
+    """A client silent for longer than retain: undecidable, and said so"""
     warm(r)
     for letter in bed.NETWORKS:
         faults.inject(r.lab, "carrier-client", letter, "c2")
     r.mark("fault", time.monotonic())
     r.hold(14)
     r.heal()
-    r.hold(3)
+    r.hold(8)
 
 
 # -- space

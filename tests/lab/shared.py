@@ -162,7 +162,8 @@ def power_cut(lab, host, networks_first=()):
     # network, and so the ports, for minutes. (ip returns long after.)
     for letter in NETWORKS:
         subprocess.Popen([*lab.net_only("fabric"), "ip", "link", "del",
-                          host + bed.net(letter)[2]])
+                          host + bed.net(letter)[2]],
+                         stderr=subprocess.DEVNULL)
     return when
 
 
