@@ -424,14 +424,15 @@ class Lab:
 
 def whole_tree(pid):
     """A process and all below it."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:  # it has ended
-            continue
-        for child in children:
-            found += whole_tree(int(child))
+    found, children = [pid], []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            children += Path(f"/proc/{pid}/task/{task}/children"
+                             ).read_text().split()
+    except OSError:
+        pass  # it, or a thread of it, has ended
+    for child in children:
+        found += whole_tree(int(child))
     return found
 
 
