@@ -346,7 +346,9 @@ logio_settle(struct agent *a)
 	for (unsigned i = 0; a->logio != NULL && i < a->nvolumes; i++) {
 		struct logio *li = &a->logio->v[i];
 
-		if (!li->wanted || li->suspended || li->state != LOGIO_OPEN)
+		/* It is to cover all records that the core gave. */
+		if (!li->wanted || li->suspended || li->state != LOGIO_OPEN ||
+		    !TAILQ_EMPTY(&li->late))
 			continue;
 		li->wanted = false;
 		any = true;

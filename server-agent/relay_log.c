@@ -321,6 +321,10 @@ static void
 log_commit(struct vlog *v, struct relay_entry *e, uint64_t now_ms)
 {
 	entry_release_keys(v->r, e);
+	if (e->queue != NULL) {
+		e->state = ENTRY_COMMIT; /* with its completion */
+		return;
+	}
 	if (v->r->cfg.rules.no_sync) {
 		gate_leave(v, e);
 		entry_leave(v->r, e, now_ms);
@@ -359,6 +363,9 @@ log_complete(struct vlog *v, struct relay_entry *e, uint64_t now_ms)
 	e->state = ENTRY_COMPLETING;
 	v->r->n.completions++;
 	write_issue(w);
+	/* The next sync covers it, too (relaylog.h). */
+	if (!v->r->cfg.rules.no_sync)
+		commit_wait(v, e);
 }
 
 void
@@ -384,6 +391,7 @@ log_covered(struct vlog *v, struct relay_entry *e, uint64_t now_ms)
 	else if (e->state == ENTRY_HELD)
 		log_answered(v, e, now_ms);
 	else {
+		assert(e->state == ENTRY_COMMIT);
 		v->r->n.covered++;
 		gate_leave(v, e);
 		entry_leave(v->r, e, now_ms);

@@ -5,7 +5,7 @@
  * A logged call of a volume with a log: WAITING for its keys, ASKING for the
  * pre-state (calls of our own over its link), INTENT is written, RUNNING at
  * the backend, its completion is written (COMPLETING), COMMIT waits for a
- * sync that began after that; then the reply leaves and the entry is
+ * sync that covers that; then the reply leaves and the entry is
  * FINISHED. The slot is held until the reply is acknowledged.
  *
  *   relay_log_clear()		nothing is known, nothing is in progress
@@ -60,8 +60,13 @@ unsigned relay_log_volume(const struct relay_log *log);
 /* It is in its slots, or will not be (errno). log is not to be used again. */
 void relay_log_written(struct relay_log *log, int error, uint64_t now_ms);
 
-/* RELAY_LOG_SYNC: one may be delayed, so that more replies share it, but no
- * second one is asked for meanwhile. This, just before store_sync(). */
+/*
+ * RELAY_LOG_SYNC: one may be delayed, so that more replies share it, but no
+ * second one is asked for meanwhile. This, just before store_sync(). Without
+ * an error the sync covers each record whose RELAY_LOG_WRITE was taken before
+ * it began, and relay_log_written() was called for these before
+ * relay_log_synced() is.
+ */
 void relay_log_sync_begins(struct relay *r, unsigned volume);
 void relay_log_synced(
     struct relay *r, unsigned volume, int error, uint64_t now_ms);

@@ -244,6 +244,7 @@ lb_written(struct lb *b)
 static inline void
 lb_sync_begin(struct lb *b)
 {
+	assert_int_equal(b->nwrites, 0); /* what it is to cover */
 	b->sync_wanted = false;
 	b->sync_running = true;
 	b->under = b->nsnaps - 1;
@@ -282,7 +283,8 @@ lb_settle(struct lb *b)
 			lb_written(b);
 			more = true;
 		}
-		if (!more && b->sync_wanted && !b->hold_syncs) {
+		if (!more && b->sync_wanted && !b->hold_syncs &&
+		    b->nwrites == 0) {
 			lb_sync_begin(b);
 			lb_sync_end(b);
 			more = true;
