@@ -19,11 +19,13 @@
 #include "server-agent/bootid.h"
 #include "server-agent/format.h"
 #include "server-agent/own.h"
+#include "server-agent/preflight.h"
 
 struct options {
 	const char *config, *name, *run, *state;
 	enum log_level level;
 	struct format_options format; /* volume NULL: not asked for */
+	bool check, json;
 };
 
 static void
@@ -33,6 +35,7 @@ usage(FILE *to)
 	      "[--state DIR] [--log LEVEL]\n"
 	      "       hanfs-agent [-c FILE] -n SERVER --format VOLUME "
 	      "[--adopt] [--force]\n"
+	      "       hanfs-agent [-c FILE] -n SERVER --check [--json]\n"
 	      "  -c, --config FILE  the cluster's configuration "
 	      "(" CONFIG_DEFAULT_PATH ")\n"
 	      "  -n, --name SERVER  which of its servers this is\n"
@@ -42,7 +45,9 @@ usage(FILE *to)
 	      "  --format VOLUME    prepare its file system and control area\n"
 	      "  --adopt            with what lies at its root moved into "
 	      "export/\n"
-	      "  --force            also if it is formatted already\n",
+	      "  --force            also if it is formatted already\n"
+	      "  --check            is this server fit to own its volumes?\n"
+	      "  --json             what --check found, as JSON\n",
 	    to);
 }
 
@@ -57,8 +62,9 @@ parse_options(struct options *o, int argc, char **argv)
 	    {"log", required_argument, NULL, 'l'},
 	    {"format", required_argument, NULL, 'F'},
 	    {"adopt", no_argument, NULL, 'A'},
-	    {"force", no_argument, NULL, 'O'}, {"help", no_argument, NULL, 'h'},
-	    {NULL, 0, NULL, 0}};
+	    {"force", no_argument, NULL, 'O'},
+	    {"check", no_argument, NULL, 'C'}, {"json", no_argument, NULL, 'J'},
+	    {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int ch;
 
 	while ((ch = getopt_long(argc, argv, "c:n:h", longs, NULL)) != -1) {
@@ -89,6 +95,12 @@ parse_options(struct options *o, int argc, char **argv)
 			break;
 		case 'O':
 			o->format.force = true;
+			break;
+		case 'C':
+			o->check = true;
+			break;
+		case 'J':
+			o->json = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -401,16 +413,17 @@ tear_down(struct agent *a)
 	close(a->own_netns);
 }
 
-/* --format: nothing of a running agent is needed. */
+/* --format, --check: nothing of a running agent is needed. */
 static int
-run_format(struct agent *a, const struct options *o)
+run_tool(struct agent *a, const struct options *o)
 {
 	struct config *cfg = config_load_or_exit(o->config);
 	int status;
 
 	a->cfg = cfg;
 	find_self(a, o);
-	status = format_volume(cfg, &o->format);
+	status = o->check ? preflight_run(cfg, a->server, o->json)
+			  : format_volume(cfg, &o->format);
 	config_free(cfg);
 	return status;
 }
@@ -429,8 +442,8 @@ main(int argc, char **argv)
 	if (sodium_init() == -1)
 		fatal("libsodium cannot be used");
 	signal(SIGPIPE, SIG_IGN);
-	if (o.format.volume != NULL)
-		return run_format(&a, &o);
+	if (o.format.volume != NULL || o.check)
+		return run_tool(&a, &o);
 	set_up(&a, &o);
 	if (agent_start(&a) == -1 || reach_start(&a) == -1)
 		return 1;
