@@ -274,15 +274,15 @@ check_content(struct world *w, struct kcall *c, const struct nfs_answer *a)
 }
 
 /*
- * Where a log is too small for what its clients never acknowledged, calls
- * that nobody can answer for get an error, and are counted. Nothing is known
- * of that slot from then on.
+ * A call that may have been sent before, of a client of which a reply has
+ * expired (a proxy was killed, a kernel closed its connection, and the log
+ * needed the slot): nobody can answer for it, it gets an error, and is
+ * counted. Nothing is known of that slot from then on.
  */
 static bool
 is_undecidable(struct world *w, struct kcall *c, const struct nfs_answer *a)
 {
-	if (!w->t.storage || a->status != NFS_IO ||
-	    w->t.log_slots == FS_SLOTS || !op_changes(c->op.what))
+	if (!w->t.storage || a->status != NFS_IO || !op_changes(c->op.what))
 		return false;
 	w->out.undecidable++;
 	c->slot->spoiled = true;

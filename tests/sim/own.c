@@ -97,6 +97,10 @@ won(struct own *own, const struct lease_action *a)
 static void
 refused(struct own *own, const struct lease_action *a)
 {
+	struct server *s = own->s;
+
+	if (own->taking && s->w->t.fence == FENCE_SCSI && own->m == NULL)
+		s->w->disk[own->volume].fenced[s->number] = true;
 	if (own->taking)
 		say(own, OWNER_EV_FAILED, -1, a->text);
 	else
@@ -220,8 +224,10 @@ take(struct own *own)
 {
 	struct world *w = own->s->w;
 
-	/* The own key is there before the epoch is. */
-	if (w->t.fence == FENCE_SCSI && own->victim == PX_NONE)
+	/* The own key is there before the epoch is. An owner that has none
+	 * any more was fenced, and takes no other. */
+	if (w->t.fence == FENCE_SCSI && own->victim == PX_NONE &&
+	    lease_state(own->lease) == LEASE_CLAIMED)
 		w->disk[own->volume].fenced[own->s->number] = false;
 	own->taking = true;
 	lease_take(own->lease, &own->proof, host_ms(own->s));
