@@ -51,6 +51,7 @@ struct owner {
 	uint64_t not_before_ms;   /* a claim was lost a moment ago */
 	bool ready;               /* the earlier life's backend is ended */
 	bool mounted;             /* but its mount is there */
+	bool retaking;            /* what the old backend left is there, too */
 	bool moved_away;          /* by an operator: no failback of our own */
 	bool withdraw;            /* the claim is not wanted any more */
 	bool returning;           /* a drill: the volume is to come back */

@@ -46,6 +46,8 @@ owner_up(struct owner *o, const char *text)
 		if (o->have & ups[i].have)
 			continue;
 		o->have |= ups[i].have;
+		if (ups[i].have == OWNER_HAVE_BACKEND)
+			o->retaking = false;
 		if (ups[i].have == OWNER_HAVE_MOUNT)
 			o->mounted = false; /* it is used, and undone */
 		owner_go(o, ups[i].state, text);
@@ -83,6 +85,7 @@ owner_retake(struct owner *o, const char *text)
 {
 	o->have &= ~(unsigned)(OWNER_HAVE_BACKEND | OWNER_HAVE_VERIFIED |
 			       OWNER_HAVE_LOG);
+	o->retaking = true;
 	owner_report_begin(o, OWNER_TRIP_UP, text);
 	owner_go(o, OWNER_TAKING, text);
 	owner_push_step(o, OWNER_TAKE, o->c.claim_ms);
@@ -189,8 +192,14 @@ arrived(struct owner *o, const char *text)
 void
 owner_down(struct owner *o, const char *text)
 {
-	const struct down *d = next_down(o);
+	const struct down *d;
 
+	/* No new epoch: the log is still open, and threads of the backend
+	 * can be there. */
+	if (o->retaking)
+		o->have |= OWNER_HAVE_BACKEND;
+	o->retaking = false;
+	d = next_down(o);
 	if (d != NULL && d->action == OWNER_RELEASE && o->abandon) {
 		drop(o);
 		d = NULL;

@@ -340,6 +340,7 @@ end_step(struct own *own, const char **why)
 		break;
 	case OWNER_END_OLD:
 	case OWNER_STOP_BACKEND:
+		logio_close(own);
 		if (b->runs)
 			backend_end(b);
 		break;

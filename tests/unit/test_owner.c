@@ -383,6 +383,40 @@ test_earlier_mount_taken(void **state)
 	bed_free(&b);
 }
 
+/* A backend dies, and the next epoch is not to be had: what the old one left
+ * is ended before the file system is unmounted. */
+static void
+test_retake_fails(void **state)
+{
+	unsigned ran[OWNER_ACTIONS] = {0};
+	struct owner_event ev;
+	struct owner_action a;
+	bool stopped = false;
+	struct bed b;
+
+	(void)state;
+	bed_init(&b, 2, 1);
+	expect_server(&b, 0, 500);
+	owner_event(b.s[0].o, &(struct owner_event){
+	    .type = OWNER_EV_BACKEND_DIED, .peer = -1}, b.now + 1);
+	assert_int_equal(owner_state(b.s[0].o), OWNER_TAKING);
+	ev = event(OWNER_EV_FAILED, -1);
+	owner_event(b.s[0].o, &ev, b.now + 2);
+	for (unsigned i = 0; i < 8; i++) {
+		while (owner_next(b.s[0].o, &a)) {
+			ran[a.type]++;
+			if (a.type == OWNER_UNMOUNT)
+				assert_true(stopped);
+			stopped = stopped || a.type == OWNER_STOP_BACKEND;
+		}
+		ev = event(OWNER_EV_DONE, -1);
+		owner_event(b.s[0].o, &ev, b.now + 3 + i);
+	}
+	assert_int_equal(ran[OWNER_STOP_BACKEND], 1);
+	assert_int_equal(ran[OWNER_UNMOUNT], 1);
+	bed_free(&b);
+}
+
 /* The owner loses its disk: it says standby of its epoch, and is fenced. */
 static void
 test_disk_lost(void **state)
@@ -574,6 +608,7 @@ main(void)
 	    cmocka_unit_test(test_lapse),
 	    cmocka_unit_test(test_earlier_mount),
 	    cmocka_unit_test(test_earlier_mount_taken),
+	    cmocka_unit_test(test_retake_fails),
 	    cmocka_unit_test(test_disk_lost),
 	    cmocka_unit_test(test_networks_lost),
 	    cmocka_unit_test(test_not_drained),
