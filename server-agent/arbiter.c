@@ -150,6 +150,13 @@ arbiter_drop(struct arbiter *a)
 	arbiter_soon(a);
 }
 
+void
+arbiter_watchdog(struct arbiter *a, uint32_t armed_ms)
+{
+	if (a->kind->watchdog != NULL)
+		a->kind->watchdog(a, armed_ms);
+}
+
 bool
 arbiter_ping(struct arbiter *a, unsigned server, unsigned timeout_ms)
 {

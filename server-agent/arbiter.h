@@ -61,6 +61,8 @@ void arbiter_take(struct arbiter *a, const struct lease_proof *proof);
 void arbiter_unclaim(struct arbiter *a);
 void arbiter_release(struct arbiter *a, int server); /* -1: to anybody */
 void arbiter_drop(struct arbiter *a);
+/* As lease_watchdog(). */
+void arbiter_watchdog(struct arbiter *a, uint32_t armed_ms);
 
 /* A message through the disk to a server (index). False: there is no
  * mailbox with this arbiter. */

@@ -149,8 +149,6 @@ configure(const struct arbiter *a, struct lease_config *c)
 	c->slot = ctlio_slot(of(a)->io);
 	c->boot = a->cfg.boot;
 	c->epoch_floor = s->epoch_floor;
-	if (agent->watchdog[0] != '\0')
-		c->watchdog_ms = (uint32_t)agent->watchdog_s * 1000;
 	randombytes_buf(&c->instance, sizeof(c->instance));
 	c->instance |= 1;
 	randombytes_buf(&c->seed, sizeof(c->seed));
@@ -251,6 +249,12 @@ drop(struct arbiter *a)
 	lease_drop(of(a)->lease, clock_now_ms());
 }
 
+static void
+watchdog(struct arbiter *a, uint32_t armed_ms)
+{
+	lease_watchdog(of(a)->lease, armed_ms);
+}
+
 static bool
 ping(struct arbiter *a, unsigned server, unsigned timeout_ms)
 {
@@ -347,6 +351,7 @@ const struct arbiter_kind arbiter_disk = {.start = start,
     .unclaim = unclaim,
     .release = release,
     .drop = drop,
+    .watchdog = watchdog,
     .ping = ping,
     .ask = ask,
     .alive = alive,

@@ -23,6 +23,7 @@ struct arbiter_kind {
 	void (*unclaim)(struct arbiter *a);
 	void (*release)(struct arbiter *a, int server);
 	void (*drop)(struct arbiter *a);
+	void (*watchdog)(struct arbiter *a, uint32_t armed_ms);
 	bool (*ping)(struct arbiter *a, unsigned server, unsigned timeout_ms);
 	bool (*ask)(struct arbiter *a, unsigned server);
 	void (*alive)(struct arbiter *a, uint32_t state);

@@ -63,7 +63,7 @@ struct lease_config {
 	uint64_t epoch_floor;          /* of the superblock */
 	uint32_t lease_ms, renew_ms;
 	uint32_t margin_ms;   /* of clocks; at least lease_ms / 20 */
-	uint32_t watchdog_ms; /* armed on this host; 0: none */
+	uint32_t watchdog_ms; /* as lease_watchdog(); 0: none */
 	uint32_t poll_ms;     /* a standby reads so often */
 	uint32_t grant_ms;    /* what is granted to another one is left to it */
 	uint32_t backoff_ms;  /* jitter after a rival, at first */
@@ -244,6 +244,13 @@ void lease_unclaim(struct lease *l, uint64_t now_ms);
  * moment; GIVEN_UP when the slot says so.
  */
 void lease_release(struct lease *l, uint32_t granted_to, uint64_t now_ms);
+/*
+ * This host is reset within armed_ms after the end of a lease that it holds
+ * on (0: nothing does that): stands in the slot with its next write. To be
+ * called before lease_take(). Until then a slot that an earlier process of
+ * this agent held goes on saying what that one had armed.
+ */
+void lease_watchdog(struct lease *l, uint32_t armed_ms);
 /* Stops renewing without release: the volume may still be written here, and
  * others must fence us. */
 void lease_drop(struct lease *l, uint64_t now_ms);

@@ -154,6 +154,12 @@ lease_release(struct lease *l, uint32_t granted_to, uint64_t now_ms)
 }
 
 void
+lease_watchdog(struct lease *l, uint32_t armed_ms)
+{
+	l->cfg.watchdog_ms = l->own.watchdog_ms = armed_ms;
+}
+
+void
 lease_drop(struct lease *l, uint64_t now_ms)
 {
 	lease_claim_end(l, LEASE_WHY_CANCELLED, CTL_NO_SLOT, now_ms,

@@ -196,10 +196,11 @@ begin(struct lease *l, const struct ctl_slot *read, uint64_t now_ms)
 	own->boot = l->cfg.boot;
 	own->instance = l->cfg.instance;
 	own->lease_ms = l->cfg.lease_ms;
-	own->watchdog_ms = l->cfg.watchdog_ms;
 	own->claim_epoch = own->claim_ballot = 0;
 	if (own->holding == CTL_HELD)
 		own->holding = CTL_STALE;
+	if (own->holding != CTL_STALE)
+		own->watchdog_ms = l->cfg.watchdog_ms;
 	lease_want_write(l);
 }
 

@@ -182,6 +182,7 @@ own_stop(struct agent *a)
 	}
 	if (w->ending)
 		evtimer_del(&w->end_timer);
+	own_watchdog_stop(w);
 	free(w);
 	a->own = NULL;
 }

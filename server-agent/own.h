@@ -8,6 +8,7 @@
  *   own_steps.c    steps, one after the other, in two lanes
  *   own_log.c      the log: opened, judged, closed
  *   own_guard.c    cuts this host off when the lease has ended
+ *   own_watchdog.c resets it when even that was not done
  *   own_arbiter.c  the arbiter's news, fencing, taking, releasing
  *   own_show.c     hanfsctl: show and do
  *

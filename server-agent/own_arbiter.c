@@ -52,6 +52,12 @@ own_fence(struct own_volume *v, int peer)
 static void
 take_now(struct own_volume *v)
 {
+	char error[WATCHDOG_ERROR_LEN];
+
+	if (own_watchdog_take(v, error, sizeof(error)) == -1) {
+		own_op_end(v, LANE_MAIN, false, error);
+		return;
+	}
 	v->await = AWAIT_TAKE;
 	arbiter_take(v->arbiter, &v->proof);
 }
@@ -161,6 +167,7 @@ won(struct own_volume *v, const struct lease_action *x)
 	if (v->await != AWAIT_CLAIM)
 		return;
 	v->await = AWAIT_NOTHING;
+	v->won_ms = v->a->now_ms;
 	v->claim_epoch = x->epoch;
 	v->old_epoch = x->old_epoch;
 	own_op_end_with(v, LANE_MAIN, &ev);

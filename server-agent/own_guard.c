@@ -24,6 +24,8 @@ on_fired(evutil_socket_t fd, short what, void *arg)
 		return;
 	event_del(&v->guard_ev);
 	agent_now(v->a);
+	if (method != GUARD_NOTHING)
+		own_watchdog_off(v);
 	log_err("volume %s: the lease has ended, the guard has cut the disk "
 		"off: %s",
 	    own_name(v), guard_method_names[method]);
@@ -72,6 +74,7 @@ own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms)
 	uint32_t id = v->a->cfg->servers[v->a->server].id;
 	enum guard_method method;
 
+	own_watchdog_until(v, until_ms);
 	if (v->guard != NULL && guard_fired(v->guard, &method))
 		own_guard_stop(v);
 	if (v->guard == NULL && start(v) == -1)
@@ -85,6 +88,7 @@ own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms)
 void
 own_guard_renewed(struct own_volume *v, uint64_t until_ms)
 {
+	own_watchdog_until(v, until_ms);
 	if (v->guard != NULL)
 		(void)guard_until(v->guard, until_ms);
 }
@@ -93,6 +97,7 @@ own_guard_renewed(struct own_volume *v, uint64_t until_ms)
 void
 own_guard_off(struct own_volume *v)
 {
+	own_watchdog_off(v);
 	if (v->guard == NULL)
 		return;
 	(void)guard_disarm(v->guard);

@@ -9,6 +9,7 @@
 #include "server-agent/guard.h"
 #include "server-agent/logio.h"
 #include "server-agent/own.h"
+#include "server-agent/watchdog.h"
 
 enum { OWN_OPS = 16, OWN_EVENTS = 64 };
 
@@ -79,6 +80,8 @@ struct own_volume {
 	bool lease_ready; /* LEASE_READY came */
 	bool stopped;
 	bool mounted_before; /* end-old found it mounted */
+	bool clean;          /* nothing of an earlier life is mounted */
+	uint64_t won_ms;     /* when a claim was won last; 0: never */
 	uint64_t events;     /* so far */
 	struct own_event event[OWN_EVENTS];
 };
@@ -89,6 +92,7 @@ struct own {
 	char evidence[CONFIG_SERVERS_MAX][SUSPECT_EVIDENCE_MAX];
 	bool nets_lost, ending;
 	struct event end_timer;
+	struct watchdog *dog; /* NULL: not armed */
 	unsigned n;
 	struct own_volume *by_index[CONFIG_VOLUMES_MAX];
 	struct own_volume v[CONFIG_VOLUMES_MAX];
@@ -134,6 +138,13 @@ void own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms);
 void own_guard_renewed(struct own_volume *v, uint64_t until_ms);
 void own_guard_off(struct own_volume *v);
 void own_guard_stop(struct own_volume *v);
+
+/* own_watchdog.c: before an epoch is taken; -1: it must not be, error says
+ * why. Then the lease's end; and nothing can be written any more. */
+int own_watchdog_take(struct own_volume *v, char *error, size_t size);
+void own_watchdog_until(struct own_volume *v, uint64_t until_ms);
+void own_watchdog_off(struct own_volume *v);
+void own_watchdog_stop(struct own *w);
 
 /* own_arbiter.c */
 int own_arbiter_start(struct own_volume *v);

@@ -194,6 +194,7 @@ goes_on(struct own_lane_state *l, const struct steps_result *r)
 		return false;
 	if (what == OWNER_END_OLD && l->stage == 0) {
 		v->mounted_before = strcmp(r->out, "mounted\n") == 0;
+		v->clean = !v->mounted_before;
 		l->stage = STAGE_PREPARE;
 		start_step(l, STEP_PREPARE);
 		return true;

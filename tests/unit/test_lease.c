@@ -332,6 +332,36 @@ test_watchdog(void **state)
 	assert_int_equal(heard(LEASE_GAINED)->epoch, 42);
 }
 
+/* What an earlier process had armed stands until this one takes. */
+static void
+test_watchdog_of_before(void **state)
+{
+	(void)state;
+	other(0, CTL_HELD, 41)->watchdog_ms = 7000;
+	start();
+	assert_int_equal(b.disk[0].lease.holding, CTL_STALE);
+	assert_int_equal(b.disk[0].lease.watchdog_ms, 7000);
+	claim(false);
+	lease_watchdog(b.l, 9000);
+	take(LEASE_NO_EVIDENCE, 0, 0);
+	assert_int_equal(heard(LEASE_GAINED)->epoch, 42);
+	assert_int_equal(b.disk[0].lease.watchdog_ms, 9000);
+}
+
+/* Who has armed none says so, whatever its slot said before. */
+static void
+test_watchdog_unarmed(void **state)
+{
+	(void)state;
+	other(0, CTL_RELEASED, 41)->watchdog_ms = 7000;
+	start();
+	assert_int_equal(b.disk[0].lease.watchdog_ms, 0);
+	claim(false);
+	take(LEASE_NO_EVIDENCE, 0, 0);
+	assert_int_equal(heard(LEASE_GAINED)->epoch, 42);
+	assert_int_equal(b.disk[0].lease.watchdog_ms, 0);
+}
+
 /* A renewal during the wait: it lives. */
 static void
 test_alive_while_waiting(void **state)
@@ -747,6 +777,8 @@ main(void)
 	    T(test_stale_needs_fence),
 	    T(test_lease_end),
 	    T(test_watchdog),
+	    T(test_watchdog_of_before),
+	    T(test_watchdog_unarmed),
 	    T(test_alive_while_waiting),
 	    T(test_alive),
 	    T(test_rival),
