@@ -60,10 +60,17 @@ fence_has_keys(enum config_fence method)
 	"change --reserve --param-rk=\"$HANFS_KEY\" --prout-type=5\n"
 #define SCSI_GIVE "change --register-ignore --param-sark=0 || exit\n"
 
-#define SG                                                                    \
-	"look() { sg_persist --in --no-inquiry \"$1\" \"$HANFS_DEVICE\"; }\n" \
-	"change() { sg_persist --out --no-inquiry \"$@\" \"$HANFS_DEVICE\""   \
-	" >&2; }\n"
+/* Status 6: the disk first says what has happened to us (unit attention: we
+ * were preempted), and has not run the command. */
+#define SG                                                                  \
+	"again() { n=0\n"                                                   \
+	"while \"$@\"; s=$?; [ $s = 6 ] && [ $n -lt 4 ]; do n=$((n + 1)); " \
+	"done\n"                                                            \
+	"return $s; }\n"                                                    \
+	"look() { again sg_persist --in --no-inquiry \"$1\" "               \
+	"\"$HANFS_DEVICE\"; }\n"                                            \
+	"change() { again sg_persist --out --no-inquiry \"$@\" "            \
+	"\"$HANFS_DEVICE\" >&2; }\n"
 #define MP                                                         \
 	"look() { mpathpersist --in \"$1\" \"$HANFS_DEVICE\"; }\n" \
 	"change() { mpathpersist --out \"$@\" \"$HANFS_DEVICE\" >&2; }\n"

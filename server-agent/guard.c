@@ -37,10 +37,12 @@ const char *const guard_method_names[GUARD_NMETHODS] = {
     [GUARD_REBOOT] = "reboot",
 };
 
-/* One request to the device-mapper, with a table of one target. */
+/* One request to the device-mapper, with a table of one target and its
+ * arguments: none, but the string must be there. */
 struct dm_request {
 	struct dm_ioctl head;
 	struct dm_target_spec target;
+	char arguments[8];
 };
 
 struct guard {
@@ -94,8 +96,13 @@ cut_key(struct guard *g)
 	struct pr_registration pr = {
 	    .old_key = __atomic_load_n(&g->key, __ATOMIC_ACQUIRE)};
 
-	return pr.old_key != 0 && g->device_fd >= 0 &&
-	       ioctl(g->device_fd, IOC_PR_REGISTER, &pr) == 0;
+	if (pr.old_key == 0 || g->device_fd < 0)
+		return false;
+	/* the disk may have news first (unit attention) */
+	for (unsigned i = 0; i < 3; i++)
+		if (ioctl(g->device_fd, IOC_PR_REGISTER, &pr) == 0)
+			return true;
+	return false;
 }
 
 static bool

@@ -18,6 +18,7 @@ static const char scsi_tool[] =
     "#!/bin/sh\n"
     "echo \"${0##*/} $*\" >>log\n"
     "[ -e hang ] && sleep 60\n"
+    "[ -e news ] && { rm news; echo 'PR out: Unit attention' >&2; exit 6; }\n"
     "touch keys holder\n"
     "for a; do case $a in\n"
     "--param-sark=*) sark=${a#*=} ;;\n"
@@ -388,6 +389,21 @@ test_not_gone(void **state)
 }
 
 /* A reservation of somebody else, or one that shuts nobody out. */
+/* Who was preempted is told so before anything else is done for it. */
+static void
+test_news_first(void **state)
+{
+	(void)state;
+	cfg.volumes[0].storage.fence = CONFIG_FENCE_SCSI;
+	put("news", "");
+	assert_true(fence_prepare(f, 7, on_done, NULL));
+	wait_for_outcome(FENCE_CONFIRMED);
+	put("news", "");
+	assert_true(fence_withdraw(f, on_done, NULL));
+	wait_for_outcome(FENCE_CONFIRMED);
+	assert_int_equal(access("news", F_OK), -1);
+}
+
 static void
 test_wrong_reservation(void **state)
 {
@@ -451,6 +467,7 @@ main(void)
 	    T(test_mpath),
 	    T(test_nvme),
 	    T(test_not_gone),
+	    T(test_news_first),
 	    T(test_wrong_reservation),
 	    T(test_no_tool),
 	    T(test_large_id),
