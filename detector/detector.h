@@ -73,6 +73,7 @@ struct detector {
 	struct ifwatch *watch;
 	struct listener listeners[HBG_SLOTS_MAX];
 	struct hbudp udp;
+	int udp_claim; /* with --udp: nobody else's */
 	struct event *udp_evs[HBUDP_SOCKETS];
 	struct reporter *reporter; /* NULL with --print */
 	uint64_t drop_second;      /* of the printed drops */

@@ -8,10 +8,38 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "detector.h"
 #include "hanfs/clock.h"
+
+/*
+ * The port is shared with an agent on the same host, and so would be with a
+ * second detector, which would get the first one's unicast heartbeats in its
+ * place. A name in this network's abstract namespace tells them apart.
+ */
+static int
+claim_udp(struct detector *d)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int n = snprintf(un.sun_path + 1, sizeof(un.sun_path) - 1,
+	    "hanfs-detector-udp-%u", d->cfg->heartbeat_port);
+	socklen_t len =
+	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+
+	d->udp_claim = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (d->udp_claim != -1 &&
+	    bind(d->udp_claim, (struct sockaddr *)&un, len) == 0)
+		return 0;
+	log_err("UDP port %u: %s%s", d->cfg->heartbeat_port, strerror(errno),
+	    errno == EADDRINUSE ? "; another detector runs with --udp" : "");
+	return -1;
+}
 
 int
 listen_open_udp(struct detector *d)
@@ -19,7 +47,9 @@ listen_open_udp(struct detector *d)
 	char error[HBUDP_ERROR_LEN];
 	unsigned i;
 
-	if (hbudp_open(&d->udp, d->cfg->heartbeat_port, true, error) < 0) {
+	if (claim_udp(d) == -1)
+		return -1;
+	if (hbudp_open(&d->udp, d->cfg->heartbeat_port, error) < 0) {
 		log_err("%s", error);
 		return -1;
 	}
@@ -50,6 +80,7 @@ close_udp(struct detector *d)
 		d->udp_evs[i] = NULL;
 	}
 	hbudp_close(&d->udp);
+	close(d->udp_claim);
 }
 
 /* --- starting and stopping to listen --- */

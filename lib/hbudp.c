@@ -36,7 +36,7 @@ set_options(int fd, int family)
 }
 
 static int
-open_one(int family, uint16_t port, bool shared)
+open_one(int family, uint16_t port)
 {
 	struct sockaddr_in sin = {
 	    .sin_family = AF_INET, .sin_port = htons(port)};
@@ -48,8 +48,7 @@ open_one(int family, uint16_t port, bool shared)
 	if (fd < 0)
 		return -1;
 	r = set_options(fd, family);
-	if (shared)
-		r |= set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	r |= set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (r == 0)
 		r = family == AF_INET
 			? bind(fd, (struct sockaddr *)&sin, sizeof(sin))
@@ -63,21 +62,21 @@ open_one(int family, uint16_t port, bool shared)
 }
 
 int
-hbudp_open(struct hbudp *u, uint16_t port, bool shared, char *error)
+hbudp_open(struct hbudp *u, uint16_t port, char *error)
 {
 	static const int families[HBUDP_SOCKETS] = {AF_INET, AF_INET6};
 	unsigned i;
 
 	u->fds[0] = u->fds[1] = -1;
 	for (i = 0; i < HBUDP_SOCKETS; i++) {
-		u->fds[i] = open_one(families[i], port, shared);
+		u->fds[i] = open_one(families[i], port);
 		if (u->fds[i] >= 0)
 			continue;
 		if (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)
 			continue;
 		(void)snprintf(error, HBUDP_ERROR_LEN, "UDP port %u: %s%s", port,
 		    strerror(errno),
-		    errno == EADDRINUSE ? "; another detector runs with --udp?"
+		    errno == EADDRINUSE ? "; what uses it does not share it"
 					: "");
 		hbudp_close(u);
 		return -1;

@@ -221,7 +221,7 @@ listen_udp(struct peers *p)
 {
 	char error[HBUDP_ERROR_LEN];
 
-	if (hbudp_open(&p->udp, p->a->cfg->heartbeat_port, true, error) == -1) {
+	if (hbudp_open(&p->udp, p->a->cfg->heartbeat_port, error) == -1) {
 		log_err("peers' heartbeats cannot be heard: %s", error);
 		return -1;
 	}

@@ -186,7 +186,7 @@ preflight_peers(struct preflight *p)
 
 	if (e.guard == NULL)
 		return;
-	if (hbudp_open(&e.udp, p->cfg->heartbeat_port, true, error) == -1) {
+	if (hbudp_open(&e.udp, p->cfg->heartbeat_port, error) == -1) {
 		preflight_say(p, PREFLIGHT_WRONG,
 		    "heartbeats cannot be listened for: %s\nend what uses the "
 		    "port, or set another heartbeat_port everywhere",

@@ -39,8 +39,7 @@ struct hbudp_packet {
 typedef void hbudp_packet_fn(const struct hbudp_packet *p, void *arg);
 
 /* 0, or -1: `error` (HBUDP_ERROR_LEN bytes) says why. */
-int hbudp_open(
-    struct hbudp *u, uint16_t port, bool shared, char *error);
+int hbudp_open(struct hbudp *u, uint16_t port, char *error);
 void hbudp_close(struct hbudp *u);
 
 /*
