@@ -54,6 +54,7 @@ class Column:
         self.server, self.port = server, port
         self.mount_server, self.mount_port = mount
         self.processes = processes
+        self.export = f"/{VOLUME}"
         self.pids = {}
 
     def find_processes(self, lab):
@@ -67,7 +68,7 @@ class Column:
     def arguments(self):
         return ["-s", self.server, "-p", str(self.port),
                 "-M", self.mount_server, "-m", str(self.mount_port),
-                "-e", f"/{VOLUME}"]
+                "-e", self.export]
 
 
 def direct():

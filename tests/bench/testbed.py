@@ -52,15 +52,19 @@ def shape(lab, network):
     programs.shape(lab, "off" if network == "unshaped" else RATE)
 
 
-@contextlib.contextmanager
-def testbed(congestion, haproxy):
-    """(lab, {name: Column}); ends also on SIGINT and SIGTERM."""
+def check():
+    """May it run? It then ends well on SIGINT and SIGTERM, too."""
     if os.getuid():
         raise bed.LabError("the lab makes namespaces: run it as root")
-    if shutil.which("haproxy") is None:
-        raise bed.LabError("no haproxy (Debian package haproxy)")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+@contextlib.contextmanager
+def testbed(congestion, haproxy):
+    """(lab, {name: Column})"""
+    if shutil.which("haproxy") is None:
+        raise bed.LabError("no haproxy (Debian package haproxy)")
     root = tempfile.mkdtemp(prefix="hanfs-bench-")
     lab = bed.Lab(root=root)
     try:

@@ -327,8 +327,8 @@ class Lab:
             "-e", "remount-ro", "-N", "65536", "-E",
             "lazy_itable_init=1,nodiscard", image)
 
-    def attach(self, volume):
-        image = self.path(f"{volume}.img").resolve()
+    def attach(self, volume, area=".img"):
+        image = self.path(volume + area).resolve()
         try:
             return run("losetup", "--direct-io=on", "-f", "--show",
                        image).strip()
@@ -357,7 +357,7 @@ class Lab:
     def loops(self):
         """Loop devices on images of this lab."""
         found = []
-        for image in self.root.glob("*.img"):
+        for image in [*self.root.glob("*.img"), *self.root.glob("*.ctl")]:
             found += run("losetup", "-j", image.resolve(), "-O", "NAME",
                          "-n").split()
         for line in run("losetup", "-l", "-n", "-O",

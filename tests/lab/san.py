@@ -49,10 +49,12 @@ class San:
         lines = []
         for volume in VOLUMES:
             for area in AREAS:
-                # losetup belongs where the san's files are to be seen
-                device = lab.inside(
-                    "san", "losetup", "--direct-io=on", "-f", "--show",
-                    self.directory / host / (volume + area)).strip()
+                if lab.path("plain").exists():
+                    device = lab.attach(volume, area)
+                else:  # where the san's files are to be seen
+                    device = lab.inside(
+                        "san", "losetup", "--direct-io=on", "-f", "--show",
+                        self.directory / host / (volume + area)).strip()
                 name = volume + (area if area != ".img" else "")
                 lines.append(f"ln -sf {device} /run/san/{name}")
                 lab.put(f"{host}.{volume}{area}.loop", device)

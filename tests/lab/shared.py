@@ -45,10 +45,11 @@ def storage_lines(lab, volume, extra):
 
 # -- up
 
-def up(lab, clients=2, extra=None, managed=True, third=False):
+def up(lab, clients=2, extra=None, managed=True, third=False, plain=False):
     """Brings it up and waits until all volumes are served. extra: lines for
     sections of hanfs.conf, `storage` among them. third: a server more, the
-    last candidate of each volume."""
+    last candidate of each volume. plain: no san, the disks' own loop devices
+    (power cuts have no effect on them)."""
     lab.down()
     lab.lock()
     lab.put("shared", "managed" if managed else "by hand")
@@ -59,7 +60,10 @@ def up(lab, clients=2, extra=None, managed=True, third=False):
             lab.make_image(volume)
             make_control(lab, volume)
         lab.start_hosts(clients)
-        San(lab).start()
+        if plain:
+            lab.put("plain", "")
+        else:
+            San(lab).start()
         for host in lab.servers():
             prepare(lab, host)
         extra = extra or {}
