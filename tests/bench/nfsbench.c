@@ -54,6 +54,7 @@ struct job {
 	uint64_t started, done;    /* calls */
 	uint64_t begin_ns, end_ns; /* of what is measured */
 	uint64_t begin_done, end_done;
+	FILE *answered; /* the numbers of calls whose replies have come */
 };
 
 struct options {
@@ -157,6 +158,7 @@ call_build(struct conn *cn, struct job *j, struct call *c)
 		call_put32(c, IO_SIZE);
 	}
 	c->busy = 1;
+	c->number = i;
 	call_end(c, j->proc == NFSPROC_WRITE ? IO_SIZE : 0);
 }
 
@@ -195,6 +197,9 @@ job_reply(struct conn *cn, struct job *j)
 	calls[i].busy = 0;
 	j->done++;
 	p = reply_results(cn, j->op);
+	if (j->answered != NULL)
+		fprintf(
+		    j->answered, "%llu\n", (unsigned long long)calls[i].number);
 	if (j->proc == NFSPROC_READ) {
 		follows = get32(p);
 		if (get32(p + 4 + (follows ? POST_OP_ATTR : 0)) != IO_SIZE)
@@ -243,6 +248,8 @@ job_run(struct conn *cn, struct job *j)
 			if (whole)
 				job_reply(cn, j);
 		}
+		if (j->answered != NULL && fflush(j->answered) != 0)
+			err(1, "numbers of answered calls");
 	}
 }
 
@@ -293,7 +300,8 @@ usage(void)
 	    "[-q calls-in-flight]\n"
 	    "\t[-n calls] [-t seconds [-w warm-up-seconds]]\n"
 	    "\t[-p nfs-port] [-m mount-port] [-M mount-server]\n"
-	    "\t[-f file] [-z file-MiB] [-x prefix-of-names]\n"
+	    "\t[-f file] [-z file-MiB] [-x prefix-of-names] "
+	    "[-a answered-numbers]\n"
 	    "operations: read write getattr create remove; reads and writes "
 	    "are of 1 MiB\n");
 	exit(2);
@@ -304,7 +312,8 @@ options_read(int argc, char **argv, struct options *o, struct job *j)
 {
 	int ch;
 
-	while ((ch = getopt(argc, argv, "s:e:o:q:n:t:w:p:m:M:f:z:x:")) != -1) {
+	while (
+	    (ch = getopt(argc, argv, "s:e:o:q:n:t:w:p:m:M:f:z:x:a:")) != -1) {
 		switch (ch) {
 		case 's':
 			o->server = optarg;
@@ -344,6 +353,10 @@ options_read(int argc, char **argv, struct options *o, struct job *j)
 			break;
 		case 'x':
 			j->prefix = optarg;
+			break;
+		case 'a':
+			if ((j->answered = fopen(optarg, "w")) == NULL)
+				err(1, "%s", optarg);
 			break;
 		default:
 			usage();

@@ -24,6 +24,7 @@ struct call {
 	size_t headlen;
 	uint32_t xid;
 	int busy;
+	uint64_t number; /* of this job */
 };
 
 /* A connection, with how far the reply on its way has come. */

@@ -20,7 +20,7 @@ PORT, MOUNT_PORT = 2049, 20048
 MOUNT_OPTIONS = "noatime,dirsync"  # else Ganesha loses answered CREATEs
 
 
-def take(lab, host, volume):
+def take(lab, host, volume, options=MOUNT_OPTIONS):
     """Makes a server the owner; returns the time of each step."""
     steps, began = [], time.monotonic()
 
@@ -34,7 +34,7 @@ def take(lab, host, volume):
     epoch = 1 + max(x["epoch"] for (_, v), x in san.status().items()
                     if v == volume)
     san.ask("epoch", f"{host}/{volume}", epoch)  # for the oracle alone
-    lab.inside(host, "mount", "-o", MOUNT_OPTIONS, f"/run/san/{volume}",
+    lab.inside(host, "mount", "-o", options, f"/run/san/{volume}",
                f"/srv/{volume}")
     done("mount")
     name = f"ganesha-{volume}-hand"
