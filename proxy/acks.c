@@ -61,9 +61,9 @@ kernel_acks_last(struct kernel_conn *kc)
 }
 
 void
-kernel_acks(struct proxy *p)
+kernel_acks(struct proxy *p, uint32_t least)
 {
 	for (struct kernel_conn *kc = p->kernels; kc != NULL; kc = kc->next)
-		if (kc->taken_n > 0 && !kc->dead)
+		if (kc->taken_n >= least && !kc->dead)
 			ack_conn(p, kc);
 }

@@ -20,6 +20,8 @@
 
 enum { INTERFACES = 64 };
 enum { ATTACH_MS = 200, ACKS_MS = 200, LOSS_MS = 250 };
+/* So many are named at once, without waiting: each holds a slot of the log. */
+enum { ACKS_MANY = 32 };
 enum { DETECTOR_DEAD_MS = 5 * REPORT_TICK_MS };
 enum { REPORT_BUDGET = 256 };
 
@@ -247,10 +249,9 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	attach(ev, now);
 	upstream_look_probes(p);
 	px_tick(p->px, now);
-	if (now - ev->acks_ms >= ACKS_MS) {
+	kernel_acks(p, now - ev->acks_ms >= ACKS_MS ? 1 : ACKS_MANY);
+	if (now - ev->acks_ms >= ACKS_MS)
 		ev->acks_ms = now;
-		kernel_acks(p);
-	}
 	if (now - ev->loss_ms >= LOSS_MS) {
 		ev->loss_ms = now;
 		upstream_look_loss(p);

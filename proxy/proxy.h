@@ -183,7 +183,7 @@ void kernel_sweep(struct proxy *p);   /* closes the dead */
 void kernel_unchoke(struct proxy *p); /* the kernel took its replies */
 void kernel_resume(struct proxy *p); /* call memory was freed */
 /* acks.c: names to the agents what the kernel took. */
-void kernel_acks(struct proxy *p);
+void kernel_acks(struct proxy *p, uint32_t least); /* of a connection */
 void kernel_acks_last(struct kernel_conn *kc);
 /* An ACK got lost: its XIDs are to be named again. */
 void kernel_taken_again(struct proxy *p, uint64_t kconn_id,
