@@ -20,6 +20,7 @@ port on network A is the interface HOSTa there, and neta inside the host.
 What runs in the hosts is programs.py's, what is done to them faults.py's.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -223,7 +224,7 @@ class Lab:
              "--propagation", "private", HERE / "init", name, self.root],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True, cwd="/",
-            text=True)
+            text=True, preexec_fn=lambda: unmask(()))
 
     def finish(self, name, process):
         line = process.stdout.readline()
@@ -248,13 +249,15 @@ class Lab:
         started = []
         try:
             for name in names:
-                started.append((name, self.spawn(name)))
+                with unheard_signals():  # none between fork and append
+                    started.append((name, self.spawn(name)))
             for name, process in started:
                 self.finish(name, process)
         except BaseException:  # Ctrl-C: down() knows only finished ones
             for _, process in started:
                 process.kill()  # and its PID 1 with it: --kill-child
                 process.wait()
+            kill_all(self.orphans(names))  # --kill-child came too late
             raise
 
     def set_sysctl(self, where):
@@ -383,9 +386,9 @@ class Lab:
         self.cut_all()
         names = [p.stem for p in self.root.glob("*.pid")]
         names += [p.name for p in self.path("run").glob("*")]
-        pids = [p for p in (self.pid(n) for n in set(names)) if p]
-        pids += self.orphans()
-        kill_all(pids)
+        kill_all(p for p in (self.pid(n) for n in set(names)) if p)
+        while orphans := self.orphans():  # one may fork while we look
+            kill_all(orphans)
         for device in self.loops():
             subprocess.run(["losetup", "-d", device], check=False,
                            stderr=subprocess.DEVNULL)
@@ -405,8 +408,10 @@ class Lab:
         except OSError:
             pass  # there is no san
 
-    def orphans(self):
-        """PID 1s of this lab whose pid file was never written."""
+    def orphans(self, names=None):
+        """PID 1s of this lab whose pid file was never written, and what is
+        about to become one: init, or unshare in front of it."""
+        head, root = os.fsencode(HERE / "init"), os.fsencode(self.root)
         found = []
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
@@ -416,8 +421,11 @@ class Lab:
             except OSError:
                 continue
             words = words.split(b"\0")
-            if os.fsencode(self.root) in words[2:5] and \
-                    os.fsencode(HERE / "init") in words[:3]:
+            if head not in words:
+                continue
+            host, state = (words + [b"", b""])[words.index(head) + 1:][:2]
+            if state == root and (names is None or
+                                  os.fsdecode(host) in names):
                 found.append(int(entry))
         return found
 
@@ -434,6 +442,21 @@ def whole_tree(pid):
     for child in children:
         found += whole_tree(int(child))
     return found
+
+
+def unmask(signals):
+    signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+
+
+@contextlib.contextmanager
+def unheard_signals():
+    """Ctrl-C, SIGTERM and SIGHUP wait until the block has ended."""
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        unmask(before)
 
 
 def clean_up_on_term():
