@@ -60,6 +60,18 @@ start_threads(struct store *s)
 	return failed;
 }
 
+/* Held for less time than it takes to fall asleep: spin a little first. */
+static void
+lock_init(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
 static struct store *
 make(const struct store_config *config)
 {
@@ -68,6 +80,7 @@ make(const struct store_config *config)
 	if (s == NULL)
 		return NULL;
 	s->cfg = *config;
+	s->event = -1;
 	if (s->cfg.writers == 0)
 		s->cfg.writers = STORE_WRITERS;
 	if (s->cfg.writes_max == 0)
@@ -79,10 +92,11 @@ make(const struct store_config *config)
 	STAILQ_INIT(&s->syncs);
 	STAILQ_INIT(&s->done);
 	STAILQ_INIT(&s->taken);
-	pthread_mutex_init(&s->lock, NULL);
+	lock_init(&s->lock);
 	pthread_cond_init(&s->work, NULL);
 	pthread_cond_init(&s->commit, NULL);
 	pthread_cond_init(&s->freed, NULL);
+	pthread_cond_init(&s->written, NULL);
 	return s;
 }
 
@@ -180,7 +194,10 @@ give(struct store *s, struct job *j, unsigned *now, unsigned max)
 		j->number = ++s->given;
 	else if (j->kind == JOB_SYNC)
 		j->number = s->given;
-	pthread_cond_signal(j->kind == JOB_SYNC ? &s->commit : &s->work);
+	if (j->kind == JOB_SYNC)
+		pthread_cond_signal(&s->commit);
+	else
+		store_wake_writer(s);
 	pthread_mutex_unlock(&s->lock);
 	if (error == 0)
 		return 0;
@@ -304,7 +321,9 @@ store_stop(struct store *s)
 		pthread_cond_broadcast(&s->work);
 		pthread_cond_broadcast(&s->commit);
 		pthread_cond_broadcast(&s->freed);
+		pthread_cond_broadcast(&s->written);
 	}
+	store_tell(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -318,11 +337,11 @@ store_free(struct store *s)
 	pthread_mutex_lock(&s->lock);
 	s->stopping = true;
 	s->orphan = true;
-	close(s->event);
 	now = s->threads == 0;
 	pthread_cond_broadcast(&s->work);
 	pthread_cond_broadcast(&s->commit);
 	pthread_cond_broadcast(&s->freed);
+	pthread_cond_broadcast(&s->written);
 	pthread_mutex_unlock(&s->lock);
 	if (now)
 		store_destroy(s);

@@ -86,7 +86,9 @@ struct store {
 	int event;
 
 	pthread_mutex_t lock; /* all that follows */
-	pthread_cond_t work, commit, freed;
+	pthread_cond_t work, commit;
+	pthread_cond_t freed;   /* a slot, for the remaker */
+	pthread_cond_t written; /* commit_left is 0 */
 	struct job_list ready;   /* writes, in order; a remake */
 	struct job_list running; /* writes */
 	struct job_list syncs;
@@ -95,10 +97,15 @@ struct store {
 	struct slot_use *use; /* by slot */
 	uint64_t looks;       /* through `ready`, so far */
 	uint64_t given;       /* writes, so far */
-	unsigned waiting;     /* threads, for slots to be freed */
+	unsigned idle;        /* writers that wait for work */
+	unsigned waking;      /* of these, signalled and not there yet */
+	unsigned remakers;    /* threads that wait for a slot: 0 or 1 */
+	uint64_t commit_last; /* the writes up to this one ... */
+	unsigned commit_left; /* ... that are not done; a commit waits */
 	bool remaking;
 	unsigned threads;
-	bool stopping, orphan, signalled;
+	bool stopping, orphan;
+	bool untold, signalled; /* of what is in `done` */
 	_Atomic int error; /* sticky; changed under the lock */
 	struct store_counts n;
 	/* of the event loop alone */
@@ -106,6 +113,8 @@ struct store {
 };
 
 /* store_work.c; the lock is held, but for the last three */
+void store_wake_writer(struct store *s);
+void store_tell(struct store *s); /* the event loop; for a while without it */
 void store_finish(struct store *s, struct job *j, int error);
 void store_finish_all(struct store *s, struct job_list *list, int error);
 void store_destroy(struct store *s); /* nobody else knows of it any more */

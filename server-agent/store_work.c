@@ -29,7 +29,6 @@ void
 store_finish(struct store *s, struct job *j, int error)
 {
 	uint64_t us = clock_now_us() - j->begin_us;
-	uint64_t one = 1;
 
 	j->done.what = what_of[j->kind];
 	j->done.tag = j->tag;
@@ -44,8 +43,28 @@ store_finish(struct store *s, struct job *j, int error)
 		s->n.syncs_now--;
 	}
 	STAILQ_INSERT_TAIL(&s->done, j, next);
-	if (!s->signalled && !s->orphan)
-		s->signalled = write(s->event, &one, sizeof(one)) > 0;
+	s->untold = !s->signalled && !s->orphan;
+}
+
+static void
+say(const struct store *s)
+{
+	uint64_t one = 1;
+
+	(void)!write(s->event, &one, sizeof(one));
+}
+
+/* Who is woken by it takes the lock at once: he is to find it free. */
+void
+store_tell(struct store *s)
+{
+	if (!s->untold)
+		return;
+	s->untold = false;
+	s->signalled = true;
+	pthread_mutex_unlock(&s->lock);
+	say(s);
+	pthread_mutex_lock(&s->lock);
 }
 
 void
@@ -60,6 +79,30 @@ store_finish_all(struct store *s, struct job_list *list, int error)
 }
 
 /* --- writers */
+
+/*
+ * One writer at a time is woken, and it wakes the next if there is work for
+ * both: most writes last some microseconds, less than to wake somebody, but
+ * one may have to wait for the disk.
+ */
+void
+store_wake_writer(struct store *s)
+{
+	if (STAILQ_EMPTY(&s->ready) || s->waking > 0 || s->idle == 0)
+		return;
+	s->waking++;
+	pthread_cond_signal(&s->work);
+}
+
+static void
+wait_work(struct store *s)
+{
+	s->idle++;
+	pthread_cond_wait(&s->work, &s->lock);
+	s->idle--;
+	if (s->waking > 0)
+		s->waking--;
+}
 
 /*
  * May it run now? Not while one of its slots is in use, or wanted by a job
@@ -102,10 +145,15 @@ set_busy(struct store *s, const uint32_t *slots, unsigned n, bool busy)
 		s->use[slots[i]].busy = busy;
 	if (busy)
 		return;
-	if (s->waiting > 0)
-		pthread_cond_broadcast(&s->freed);
-	if (!STAILQ_EMPTY(&s->ready))
-		pthread_cond_signal(&s->work);
+	if (s->remakers > 0)
+		pthread_cond_signal(&s->freed);
+}
+
+static void
+commit_has_one_less(struct store *s, const struct job *j)
+{
+	if (j->number <= s->commit_last && --s->commit_left == 0)
+		pthread_cond_signal(&s->written);
 }
 
 static void
@@ -113,6 +161,7 @@ run_write(struct store *s, struct job *j)
 {
 	int error = s->error;
 
+	store_wake_writer(s);
 	set_busy(s, j->slots, j->n, true);
 	STAILQ_INSERT_TAIL(&s->running, j, next);
 	pthread_mutex_unlock(&s->lock);
@@ -122,15 +171,9 @@ run_write(struct store *s, struct job *j)
 	pthread_mutex_lock(&s->lock);
 	STAILQ_REMOVE(&s->running, j, job, next);
 	set_busy(s, j->slots, j->n, false);
+	commit_has_one_less(s, j);
 	store_finish(s, j, error);
-}
-
-static void
-wait_freed(struct store *s)
-{
-	s->waiting++;
-	pthread_cond_wait(&s->freed, &s->lock);
-	s->waiting--;
+	store_tell(s);
 }
 
 /* --- slots made anew, one at a time, while others are written */
@@ -140,8 +183,11 @@ remake_slot(struct store *s, uint32_t slot)
 {
 	int error;
 
-	while (s->use[slot].busy && !s->stopping)
-		wait_freed(s);
+	while (s->use[slot].busy && !s->stopping) {
+		s->remakers++;
+		pthread_cond_wait(&s->freed, &s->lock);
+		s->remakers--;
+	}
 	if (s->stopping)
 		return ECANCELED;
 	set_busy(s, &slot, 1, true);
@@ -149,6 +195,9 @@ remake_slot(struct store *s, uint32_t slot)
 	error = slotdisk_remake(&s->disk, slot);
 	pthread_mutex_lock(&s->lock);
 	set_busy(s, &slot, 1, false);
+	store_wake_writer(s);
+	if (s->commit_left > 0) /* the committer helps */
+		pthread_cond_signal(&s->written);
 	return error;
 }
 
@@ -173,6 +222,7 @@ run_remake(struct store *s, struct job *j)
 	if (error == ENOTSUP || error == ENOSPC)
 		error = 0;
 	store_finish(s, j, error != 0 ? error : after);
+	store_tell(s);
 }
 
 /* --- a scan: all writers read */
@@ -213,6 +263,7 @@ end_scan(struct store *s)
 		j->done.scan = scan;
 	pthread_mutex_lock(&s->lock);
 	store_finish(s, j, error);
+	store_tell(s);
 }
 
 static bool
@@ -265,10 +316,13 @@ store_destroy(struct store *s)
 	free(s->scan.job);
 	logscan_free(s->scan.scan);
 	slotdisk_close(&s->disk);
+	if (s->event != -1)
+		close(s->event);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->work);
 	pthread_cond_destroy(&s->commit);
 	pthread_cond_destroy(&s->freed);
+	pthread_cond_destroy(&s->written);
 	free(s->use);
 	free(s);
 }
@@ -293,6 +347,12 @@ thread_end(struct store *s)
 	last = STAILQ_FIRST(&s->ready);
 	STAILQ_REMOVE_HEAD(&s->ready, next);
 	store_finish(s, last, 0);
+	/* Under the lock: who hears of it may free the store. */
+	if (s->untold) {
+		s->untold = false;
+		s->signalled = true;
+		say(s);
+	}
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -307,7 +367,7 @@ store_writer(void *arg)
 		if (scan_wants(s))
 			run_scan(s);
 		else if ((j = take_ready(s, UINT64_MAX)) == NULL)
-			pthread_cond_wait(&s->work, &s->lock);
+			wait_work(s);
 		else if (j->kind == JOB_WRITE)
 			run_write(s, j);
 		else
@@ -319,31 +379,27 @@ store_writer(void *arg)
 
 /* --- the committer */
 
-static bool
-has_write(const struct job_list *list, uint64_t last)
-{
-	const struct job *j;
-
-	STAILQ_FOREACH(j, list, next)
-		if (j->kind == JOB_WRITE && j->number <= last)
-			return true;
-	return false;
-}
-
 /* The writes up to `last` are done first, by whichever thread has time. */
 static void
 await_writes(struct store *s, uint64_t last)
 {
 	struct job *j;
 
-	while (!s->stopping &&
-	       (has_write(&s->ready, last) || has_write(&s->running, last))) {
+	s->commit_left = 0;
+	s->commit_last = last;
+	STAILQ_FOREACH(j, &s->ready, next)
+		s->commit_left += j->kind == JOB_WRITE && j->number <= last;
+	STAILQ_FOREACH(j, &s->running, next)
+		s->commit_left += j->number <= last;
+	while (!s->stopping && s->commit_left > 0) {
 		j = take_ready(s, last);
 		if (j == NULL)
-			wait_freed(s);
+			pthread_cond_wait(&s->written, &s->lock);
 		else
 			run_write(s, j);
+		store_wake_writer(s); /* a later write had wanted its slot */
 	}
+	s->commit_last = 0;
 }
 
 static void
@@ -378,6 +434,7 @@ run_commit(struct store *s)
 	if (error != 0 && error != ECANCELED && s->error == 0)
 		s->error = error;
 	store_finish_all(s, &all, error);
+	store_tell(s);
 }
 
 void *

@@ -214,6 +214,7 @@ write_one(struct store *s, uint32_t slot, uint8_t fill, void *tag)
 	return store_write(s, &slot, 1, value, tag);
 }
 
+/* With few under way at times, so that writers fall asleep and are woken. */
 static void
 order_in_a_slot(void **state)
 {
@@ -228,7 +229,7 @@ order_in_a_slot(void **state)
 		struct store_done d;
 		uint32_t slot = (uint32_t)rand() % KEYS;
 
-		while (given < WRITES &&
+		while (given < WRITES && given - done <= done % 97 &&
 		       write_one(s, slot, (uint8_t)given,
 			   (void *)(uintptr_t)(given * 8u + slot + 8)) == 0) {
 			given++;
@@ -245,6 +246,23 @@ order_in_a_slot(void **state)
 	for (unsigned i = 0; i < KEYS; i++)
 		assert_int_equal(
 		    disk.slots[i][0], (uint8_t)((last[i] - 8) / 8));
+	close_store(s);
+}
+
+/* One that waits for the disk keeps no other from it. */
+static void
+each_finds_a_writer(void **state)
+{
+	struct store *s = open_store(8);
+
+	(void)state;
+	disk.hold = true;
+	for (uint32_t i = 0; i < 8; i++)
+		assert_int_equal(write_one(s, i, 0, NULL), 0);
+	wait_disk(8, false);
+	set(&disk.hold, false);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(next(s).what, STORE_WRITTEN);
 	close_store(s);
 }
 
@@ -587,6 +605,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(order_in_a_slot),
+	    cmocka_unit_test(each_finds_a_writer),
 	    cmocka_unit_test(parts_in_order),
 	    cmocka_unit_test(group_commit),
 	    cmocka_unit_test(sync_after_writes),
