@@ -137,6 +137,13 @@ arbiter_unclaim(struct arbiter *a)
 }
 
 void
+arbiter_peer(struct arbiter *a, unsigned server, bool gone)
+{
+	if (a->kind->peer != NULL)
+		a->kind->peer(a, server, gone);
+}
+
+void
 arbiter_release(struct arbiter *a, int server)
 {
 	a->kind->release(a, server);

@@ -59,6 +59,7 @@ void arbiter_look(struct arbiter *a);
 void arbiter_claim(struct arbiter *a, bool force);
 void arbiter_take(struct arbiter *a, const struct lease_proof *proof);
 void arbiter_unclaim(struct arbiter *a);
+void arbiter_peer(struct arbiter *a, unsigned server, bool gone);
 void arbiter_release(struct arbiter *a, int server); /* -1: to anybody */
 void arbiter_drop(struct arbiter *a);
 /* As lease_watchdog(). */

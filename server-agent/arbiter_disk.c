@@ -237,6 +237,12 @@ unclaim(struct arbiter *a)
 }
 
 static void
+peer(struct arbiter *a, unsigned server, bool gone)
+{
+	lease_peer(of(a)->lease, a->cfg.cfg->servers[server].id, gone);
+}
+
+static void
 release(struct arbiter *a, int server)
 {
 	lease_release(of(a)->lease,
@@ -349,6 +355,7 @@ const struct arbiter_kind arbiter_disk = {.start = start,
     .claim = claim,
     .take = take,
     .unclaim = unclaim,
+    .peer = peer,
     .release = release,
     .drop = drop,
     .watchdog = watchdog,

@@ -21,6 +21,7 @@ struct arbiter_kind {
 	void (*claim)(struct arbiter *a, bool force);
 	void (*take)(struct arbiter *a, const struct lease_proof *proof);
 	void (*unclaim)(struct arbiter *a);
+	void (*peer)(struct arbiter *a, unsigned server, bool gone);
 	void (*release)(struct arbiter *a, int server);
 	void (*drop)(struct arbiter *a);
 	void (*watchdog)(struct arbiter *a, uint32_t armed_ms);

@@ -27,11 +27,14 @@
  * withdraws. (One disk's case of Disk Paxos, Gafni and Lamport 2000; nobody
  * completes a claim for another: a slot that says "owned" counts as an owner
  * that may be alive.) A claim that stands is respected as long as it is
- * rewritten; one that was not for lease_ms is outbidden.
+ * rewritten; one that was not for lease_ms, or whose server is gone
+ * (lease_peer()), is outbidden. That is politeness: whom the ballots let
+ * through they let through without it.
  *
  * What it takes, when the newest owner is X at epoch N:
  *	nobody ever, or X released N	nothing; but what was granted to
- *					another one is left to it for grant_ms
+ *					another one is left to it for
+ *					grant_ms, if it is not gone
  *	X is this server itself		nothing: its agent was started anew
  *					(the caller has ended what ran), or
  *					it takes a new epoch while owner
@@ -235,6 +238,13 @@ void lease_claim(struct lease *l, bool force, uint64_t now_ms);
  */
 void lease_take(
     struct lease *l, const struct lease_proof *proof, uint64_t now_ms);
+/*
+ * What suspicion says of a server: it is gone (dead, silent), or it is not.
+ * A gone one's claim, and what was granted to it, is not waited for; that it
+ * writes its slot says more than this. It may be wrong, and is no evidence
+ * that an owner writes no more.
+ */
+void lease_peer(struct lease *l, uint32_t server_id, bool gone);
 /* Withdraws a claim. No answer but that of a claim or take under way. */
 void lease_unclaim(struct lease *l, uint64_t now_ms);
 /*

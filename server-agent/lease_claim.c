@@ -128,6 +128,15 @@ lease_base_lives(const struct lease *l)
 /* --- claim */
 
 static bool
+is_gone(const struct lease *l, uint32_t server_id)
+{
+	for (unsigned i = 0; i < CTL_SLOTS; i++)
+		if (l->cfg.server_id[i] == server_id && l->slots[i].gone)
+			return true;
+	return false;
+}
+
+static bool
 may_be_claimed(struct lease *l, uint64_t now_ms)
 {
 	unsigned who = lease_damaged(l);
@@ -143,6 +152,7 @@ may_be_claimed(struct lease *l, uint64_t now_ms)
 	it = lease_of(l, l->base.slot);
 	if (it->holding == CTL_RELEASED && it->granted_to != 0 &&
 	    it->granted_to != l->cfg.server_id[l->cfg.slot] &&
+	    !is_gone(l, it->granted_to) &&
 	    now_ms < l->slots[l->base.slot].fresh_ms + l->cfg.grant_ms) {
 		lease_claim_end(l, LEASE_WHY_GRANT, l->base.slot, now_ms,
 		    "the volume was granted to another server just now");
@@ -157,7 +167,7 @@ rival_is_fresh(const struct lease *l, unsigned rival, uint64_t now_ms)
 {
 	const struct lease_slot *s = &l->slots[rival];
 
-	return now_ms < s->fresh_ms + s->seen.lease.lease_ms;
+	return !s->gone && now_ms < s->fresh_ms + s->seen.lease.lease_ms;
 }
 
 static uint64_t
@@ -360,6 +370,14 @@ lease_claim(struct lease *l, bool force, uint64_t now_ms)
 	l->tries = 0;
 	lease_read_for(l, PHASE_LOOK);
 	lease_tick(l, now_ms);
+}
+
+void
+lease_peer(struct lease *l, uint32_t server_id, bool gone)
+{
+	for (unsigned i = 0; i < CTL_SLOTS; i++)
+		if (l->cfg.server_id[i] == server_id && server_id != 0)
+			l->slots[i].gone = gone;
 }
 
 void

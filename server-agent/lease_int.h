@@ -39,6 +39,7 @@ struct lease_slot {
 	struct lease_seen seen;
 	uint64_t fresh_ms; /* completion of the first read of this seq */
 	bool known;        /* read at least once */
+	bool gone;         /* by suspicion, and not read anew since */
 };
 
 struct lease {

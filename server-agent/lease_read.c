@@ -121,6 +121,7 @@ take_in_slot(struct lease *l, unsigned i, const struct ctl_slot *read,
 	if (!known)
 		return;
 	s->seen.advanced_ms = done_ms;
+	s->gone = false;
 	if (i == l->cfg.slot)
 		return;
 	lease_about(l,

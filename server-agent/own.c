@@ -215,8 +215,11 @@ own_verdict(struct agent *a, unsigned peer, enum suspect_state verdict,
 
 	w->verdict[peer] = verdict;
 	snprintf(w->evidence[peer], sizeof(w->evidence[peer]), "%s", evidence);
-	for (unsigned i = 0; i < w->n; i++)
+	for (unsigned i = 0; i < w->n; i++) {
+		arbiter_peer(w->v[i].arbiter, peer,
+		    verdict == SUSPECT_DEAD || verdict == SUSPECT_SILENT);
 		own_feed(&w->v[i], &ev);
+	}
 }
 
 void

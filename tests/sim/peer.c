@@ -142,6 +142,8 @@ verdict(struct server *s, const struct suspect_action *a)
 		    .verdict = a->state,
 		    .text = a->evidence};
 
+		lease_peer(s->own[v].lease, a->peer + 1,
+		    a->state == SUSPECT_DEAD || a->state == SUSPECT_SILENT);
 		own_event(&s->own[v], &ev);
 	}
 }

@@ -361,6 +361,10 @@ standby_acts(struct world *w, struct host *h)
 	/* the calm suspect only those who were silent for long */
 	bool silent = held && s->advanced_ms + 3 * LEASE < now;
 
+	/* suspicion may say what it likes */
+	if (once_in(w, 20))
+		lease_peer(h->l, 1 + below(w, w->nhosts),
+		    !w->calm && once_in(w, 2));
 	if (h->dropped && once_in(w, 30)) {
 		h->writing = 0; /* unmounted after all */
 		h->dropped = false;
