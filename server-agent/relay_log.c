@@ -153,11 +153,12 @@ log_has_room(struct relay *r, const struct relay_kconn *k)
 
 	if (r->draining[k->volume])
 		return false;
-	if (v == NULL)
-		return true;
-	/* One that needs more than one slot may have to wait once more. */
-	return v->mode == VLOG_ON && slotmap_in_use(v->slots) < v->cfg.slots &&
-	       slotmap_held_by(v->slots, k->client->id) < v->cfg.client_slots;
+	if (v == NULL || v->mode != VLOG_ON)
+		return v == NULL;
+	/* One that needs more than one slot may have to wait once more; the
+	 * replies of a plain client give their slots when they are wanted. */
+	return k->client->plain || (slotmap_in_use(v->slots) < v->cfg.slots &&
+	       slotmap_held_by(v->slots, k->client->id) < v->cfg.client_slots);
 }
 
 /* --- the pre-state, and the keys of what it names */
