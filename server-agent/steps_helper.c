@@ -17,18 +17,31 @@
 
 /* --- backends */
 
+static bool
+is_ganesha(const struct helper *h, const struct steps_request *q)
+{
+	return h->cfg->volumes[q->volume].backend.kind ==
+	       CONFIG_BACKEND_GANESHA;
+}
+
+/* It needs no disk: it is there before the volume comes. */
+static void
+start_rpcbind(struct helper *h, const struct steps_request *q)
+{
+	struct service *r = &h->rpcbind[q->volume];
+
+	if (is_ganesha(h, q) && r->pid == 0)
+		r->pid = service_start(h, q, step_exec_rpcbind);
+}
+
 static void
 start_backend(struct helper *h)
 {
 	struct service *b = &h->backend[h->q.volume];
-	struct service *r = &h->rpcbind[h->q.volume];
 
-	if (h->cfg->volumes[h->q.volume].backend.kind ==
-	    CONFIG_BACKEND_GANESHA) {
-		if (r->pid == 0)
-			r->pid = service_start(h, &h->q, step_exec_rpcbind);
+	start_rpcbind(h, &h->q);
+	if (is_ganesha(h, &h->q))
 		b->pid = service_start(h, &h->q, step_exec_backend);
-	}
 	child_start(h); /* waits for its NULL reply */
 }
 
@@ -91,6 +104,8 @@ finish_children(struct helper *h)
 			continue;
 		if (c->q.volume >= 0 && h->backend[c->q.volume].stop == c)
 			h->backend[c->q.volume].stop = NULL;
+		if (c->q.what == STEP_PREPARE && c->status == 0)
+			start_rpcbind(h, &c->q);
 		child_finish(c);
 	}
 }
