@@ -5,7 +5,7 @@
  *
  *   own.c          set-up, time, what peers say; the end
  *   own_act.c      what the owner machine decided
- *   own_steps.c    steps, one after the other, in two lanes
+ *   own_steps.c    steps, one after the other, in lanes
  *   own_log.c      the log: opened, judged, closed
  *   own_guard.c    cuts this host off when the lease has ended
  *   own_watchdog.c resets it when even that was not done
@@ -13,8 +13,9 @@
  *   own_show.c     hanfsctl: show and do
  *
  * Work is done in lanes: the main one in the order in which the machine asked
- * for it, the address beside it. What was cancelled is not started, or its
- * end is waited for and not told: two steps never overlap in a lane.
+ * for it, the address and the flush beside it. What was cancelled is not
+ * started, or its end is waited for and not told: two steps never overlap in
+ * a lane.
  */
 #ifndef HANFS_AGENT_OWN_H
 #define HANFS_AGENT_OWN_H

@@ -125,6 +125,10 @@ own_act(struct own_volume *v, const struct owner_action *x)
 	case OWNER_ADDRESS_REMOVE:
 		own_op_add(v, LANE_ADDRESS, x);
 		break;
+	case OWNER_FLUSH:
+		if (!v->lanes[LANE_FLUSH].busy)
+			own_op_add(v, LANE_FLUSH, x);
+		break;
 	default:
 		own_op_add(v, LANE_MAIN, x);
 		break;

@@ -13,7 +13,7 @@
 
 enum { OWN_OPS = 16, OWN_EVENTS = 64 };
 
-enum own_lane { LANE_MAIN, LANE_ADDRESS, LANES };
+enum own_lane { LANE_MAIN, LANE_ADDRESS, LANE_FLUSH, LANES };
 
 /* Work of a lane. */
 struct own_op {

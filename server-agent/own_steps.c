@@ -1,6 +1,7 @@
-/* own: work, one after the other, in two lanes. See own.h. */
+/* own: work, one after the other, in lanes. See own.h. */
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,23 @@ pop(struct own_lane_state *l)
 	l->step = NULL;
 }
 
+/* A flush has the file system open: the unmount waits for it. */
+static bool
+waits_for_flush(const struct own_lane_state *l)
+{
+	return l->queue[0].what == OWNER_UNMOUNT &&
+	       l->v->lanes[LANE_FLUSH].busy;
+}
+
+static void
+unmount_may_begin(struct own_volume *v)
+{
+	struct own_lane_state *l = &v->lanes[LANE_MAIN];
+
+	if (l->busy && l->queue[0].what == OWNER_UNMOUNT && l->step == NULL)
+		begin(l);
+}
+
 void
 own_op_end_with(
     struct own_volume *v, enum own_lane lane, const struct owner_event *ev)
@@ -40,6 +58,8 @@ own_op_end_with(
 	if (what == OWNER_ADDRESS_ADD && ev->type == OWNER_EV_FAILED)
 		log_err("volume %s: the service address did not come: %s",
 		    own_name(v), ev->text);
+	else if (what == OWNER_FLUSH)
+		unmount_may_begin(v);
 	else if (!silent && what != OWNER_ADDRESS_ADD)
 		own_feed(v, ev);
 	if (!l->busy && l->n > 0)
@@ -96,6 +116,8 @@ cancel_lane(struct own_lane_state *l)
 	l->silent = true;
 	if (l->step != NULL)
 		steps_cancel(l->v->a->steps, l->step);
+	else if (waits_for_flush(l))
+		own_op_end(l->v, LANE_MAIN, false, "cancelled");
 	else if (waits_for_log(l)) {
 		own_log_cancel(l->v);
 		own_op_end(l->v, LANE_MAIN, false, "cancelled");
@@ -108,6 +130,7 @@ own_op_cancel(struct own_volume *v)
 {
 	cancel_lane(&v->lanes[LANE_MAIN]);
 	cancel_lane(&v->lanes[LANE_ADDRESS]);
+	cancel_lane(&v->lanes[LANE_FLUSH]);
 	/* What the arbiter was asked is withdrawn with the release that
 	 * follows; its answer is not waited for. */
 	if (v->lanes[LANE_MAIN].busy && v->await != AWAIT_NOTHING) {
@@ -124,6 +147,7 @@ static const enum step_kind kinds[OWNER_ACTIONS] = {
     [OWNER_MOUNT] = STEP_MOUNT,
     [OWNER_VERIFY] = STEP_ROOT,
     [OWNER_SYNC] = STEP_SYNC,
+    [OWNER_FLUSH] = STEP_FLUSH,
     [OWNER_ADDRESS_ADD] = STEP_ADDRESS_UP,
     [OWNER_ADDRESS_REMOVE] = STEP_ADDRESS_DOWN,
     [OWNER_UNMOUNT] = STEP_UNMOUNT,
@@ -221,10 +245,22 @@ on_step(void *arg, const struct steps_result *r)
 	if (goes_on(l, r))
 		return;
 	ev.mounted = l->v->mounted_before;
-	if (what == OWNER_SYNC) /* how much there was to write */
-		ev.dirty_kib = strtoull(r->out, NULL, 10);
+	if (what == OWNER_SYNC && /* how much there was to write */
+	    sscanf(r->out, "%" SCNu64 " %" SCNu64, &ev.dirty_kib,
+		&ev.sync_ms) != 2)
+		ev.dirty_kib = ev.sync_ms = 0;
 	ev.type = done ? OWNER_EV_DONE : OWNER_EV_FAILED;
 	own_op_end_with(l->v, lane_of(l), &ev);
+}
+
+/* No process is made for a command that is not there. */
+static void
+start_command(struct own_lane_state *l, const char *command)
+{
+	if (command[0] == '\0')
+		own_op_end(l->v, LANE_MAIN, true, "");
+	else
+		start_step(l, kinds[l->queue[0].what]);
 }
 
 static void
@@ -261,8 +297,15 @@ begin(struct own_lane_state *l)
 		if (own_log_close(v))
 			start_or_stop(l);
 		break;
+	case OWNER_ASSEMBLE:
+		start_command(l, v->av->cfg->storage.assemble);
+		break;
+	case OWNER_DISASSEMBLE:
+		start_command(l, v->av->cfg->storage.disassemble);
+		break;
 	default:
-		start_step(l, kinds[op->what]);
+		if (!waits_for_flush(l))
+			start_step(l, kinds[op->what]);
 		break;
 	}
 }

@@ -70,6 +70,7 @@ const char *const owner_action_names[OWNER_ACTIONS] = {
     [OWNER_SYNC] = "sync",
     [OWNER_DRAIN] = "drain",
     [OWNER_RESUME] = "resume",
+    [OWNER_FLUSH] = "flush",
     [OWNER_CLOSE] = "close",
     [OWNER_ADDRESS_ADD] = "address-add",
     [OWNER_ADDRESS_REMOVE] = "address-remove",
@@ -110,6 +111,7 @@ owner_configure(struct owner_config *out, const struct config *cfg,
 	out->stagger_ms = 2000;
 	out->settle_ms = 1000;
 	out->retry_ms = 5000;
+	out->alone_ms = 500;
 	out->retry_max_ms = 300000;
 	out->claim_ms = cfg->agent.lease_ms > 2000 ? cfg->agent.lease_ms : 2000;
 	out->fence_ms = s->fence_ms;
@@ -120,8 +122,9 @@ owner_configure(struct owner_config *out, const struct config *cfg,
 	out->drain_ms = 3000;
 	out->address_ms = 10000;
 	out->stuck_ms = 10000;
-	out->dirty_max_kib = 8192;
-	out->syncs_max = 5;
+	out->sync_ms = 100;
+	out->dirty_max_kib = 1024;
+	out->syncs_max = 40;
 	out->deaths_max = 3;
 }
 
@@ -325,7 +328,6 @@ owner_new(const struct owner_config *config, uint64_t now_ms)
 	}
 	o->now = o->since_ms = now_ms;
 	o->look.holder = o->look.granted = o->target = -1;
-	o->retry_ms = config->retry_ms;
 	o->told = HB_STANDBY;
 	o->deadline_ms = UINT64_MAX;
 	owner_push_step(o, OWNER_END_OLD, config->unmount_ms);

@@ -71,7 +71,7 @@ enum owner_state {
 	OWNER_UNMOUNTING,
 	OWNER_DISASSEMBLING,
 	OWNER_RELEASING, /* or granting */
-	OWNER_FAILED,    /* standby that may not claim until retry_ms */
+	OWNER_FAILED,    /* standby that may not claim for a while */
 	OWNER_STUCK,     /* may still be written, lease dropped */
 	OWNER_STATES
 };
@@ -116,7 +116,8 @@ struct owner_event {
 	enum hb_state told;
 	uint64_t epoch;
 	bool mounted; /* DONE in starting: an earlier life's mount is there */
-	uint64_t dirty_kib; /* DONE in syncing: what was dirty before it */
+	uint64_t dirty_kib; /* DONE in syncing: what was dirty before it, */
+	uint64_t sync_ms;   /* and how long it took to write that */
 	const char *text;   /* for an operator; NULL or "": nothing */
 };
 
@@ -133,9 +134,11 @@ enum owner_action_type {
 	OWNER_RECOVER, /* read the log, judge, sync */
 	OWNER_SERVE,   /* calls run; no event follows */
 	OWNER_HOLD,    /* suspended or stopped: no call runs; none follows */
-	OWNER_SYNC,    /* syncfs while serving */
+	OWNER_SYNC,    /* write back while serving */
 	OWNER_DRAIN,   /* hold new calls; DONE when none runs */
 	OWNER_RESUME,  /* draining was given up: as SERVE */
+	OWNER_FLUSH,   /* syncfs beside the way down, until the unmount; no
+			* event follows */
 	OWNER_CLOSE,   /* the log; connections of clients end */
 	OWNER_ADDRESS_ADD, /* beside serving; none follows: how it ends is
 			    * the shell's to log */
@@ -193,6 +196,8 @@ struct owner_config {
 	uint64_t stagger_ms;   /* between candidates; 2,000 */
 	uint64_t settle_ms;    /* auto failback: standby so long; 1,000 */
 	uint64_t retry_ms;     /* after a failure, doubles; 5,000 */
+	uint64_t alone_ms;     /* the same, where nobody else could take it
+				* meanwhile; 500 */
 	uint64_t retry_max_ms; /* 300,000 */
 	uint64_t claim_ms;     /* deadlines of the steps, from here on */
 	uint64_t fence_ms;
@@ -202,8 +207,10 @@ struct owner_config {
 	uint64_t drain_ms; /* running calls may take so long; 3,000 */
 	uint64_t address_ms;
 	uint64_t stuck_ms;      /* a way down that fails so long; 10,000 */
-	uint64_t dirty_max_kib; /* so much is left for the last sync */
-	unsigned syncs_max;     /* rounds of write-back while serving */
+	/* A round of write-back that took no longer, or wrote no more,
+	 * leaves little; and so many there are at most. */
+	uint64_t sync_ms, dirty_max_kib;
+	unsigned syncs_max;
 	unsigned deaths_max;    /* of the backend within a minute; 3 */
 };
 

@@ -6,6 +6,8 @@
 
 #include "server-agent/owner_int.h"
 
+enum { IDLE_SYNCS = 2 }; /* so many in a row are enough */
+
 /* --- serving */
 
 void
@@ -170,25 +172,48 @@ drain(struct owner *o, const char *text)
 	owner_push_step(o, OWNER_DRAIN, o->c.drain_ms);
 }
 
+/*
+ * Another round of write-back? What came during one takes as long again to
+ * write, at most: so a short one is the last. And it is of no use any more
+ * when clients write as fast as the disk does.
+ */
+static bool
+once_more(struct owner *o, const struct owner_event *ev)
+{
+	uint64_t last = o->last_kib;
+
+	if (ev->type != OWNER_EV_DONE || ev->sync_ms <= o->c.sync_ms ||
+	    ev->dirty_kib <= o->c.dirty_max_kib || o->syncs >= o->c.syncs_max)
+		return false;
+	o->idle_syncs =
+	    ev->dirty_kib < last - last / 4 ? 0 : o->idle_syncs + 1;
+	o->last_kib = ev->dirty_kib;
+	return o->idle_syncs < IDLE_SYNCS;
+}
+
 void
 owner_do_synced(struct owner *o, const struct owner_event *ev)
 {
 	char text[OWNER_TEXT_MAX];
 
-	if (ev->type == OWNER_EV_DONE && ev->dirty_kib > o->c.dirty_max_kib &&
-	    o->syncs < o->c.syncs_max) {
+	if (once_more(o, ev)) {
 		owner_sync(o);
 		return;
 	}
-	snprintf(text, sizeof(text), "%u rounds of write-back, %llu KiB left",
-	    o->syncs, (unsigned long long)ev->dirty_kib);
+	snprintf(text, sizeof(text),
+	    "%u rounds of write-back, %llu KiB in %llu ms the last one",
+	    o->syncs, (unsigned long long)ev->dirty_kib,
+	    (unsigned long long)ev->sync_ms);
 	drain(
 	    o, ev->type == OWNER_EV_DONE ? text : owner_text(ev, "not synced"));
 }
 
+/* Nothing is written any more: what is dirty still goes to the disk while
+ * the backend is ended. */
 void
 owner_do_drained(struct owner *o, const struct owner_event *ev)
 {
+	owner_push(o, OWNER_FLUSH)->deadline_ms = (uint32_t)o->c.unmount_ms;
 	owner_down(o, owner_text(ev, "no call runs"));
 }
 

@@ -63,10 +63,12 @@ struct owner {
 	bool abandon;     /* nothing more may be written */
 	bool again;       /* its present step waits to be tried again */
 	uint64_t down_ms; /* since when its present step is tried */
-	unsigned syncs;
+	unsigned syncs;      /* rounds so far */
+	unsigned idle_syncs; /* of these, in a row that gained nothing */
+	uint64_t last_kib;   /* of the round before */
 	char why[OWNER_TEXT_MAX]; /* of a failure */
 
-	uint64_t retry_ms; /* wait after the next failure */
+	unsigned failures; /* since it was served here last */
 	unsigned deaths;   /* of the backend, since deaths_ms */
 	uint64_t deaths_ms;
 

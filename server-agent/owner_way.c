@@ -66,7 +66,7 @@ owner_serve(struct owner *o, const char *text)
 		o->deadline_ms = o->now + 3 * o->c.stuck_ms;
 		return;
 	}
-	o->retry_ms = o->c.retry_ms;
+	o->failures = 0;
 	o->moved_away = o->voluntary = false;
 	o->target = -1;
 	owner_push(o, OWNER_SERVE);
@@ -156,14 +156,23 @@ begin_down_step(struct owner *o, const struct down *d)
 	a->peer = o->target;
 }
 
+/* It is left to the next candidate for a while, if there is one. */
+static uint64_t
+wait_ms(const struct owner *o)
+{
+	uint64_t ms = owner_other(o) >= 0 ? o->c.retry_ms : o->c.alone_ms;
+
+	for (unsigned i = 0; i < o->failures && ms < o->c.retry_max_ms; i++)
+		ms *= 2;
+	return ms < o->c.retry_max_ms ? ms : o->c.retry_max_ms;
+}
+
 static void
 fell(struct owner *o)
 {
 	owner_go(o, OWNER_FAILED, o->why);
-	o->deadline_ms = o->now + o->retry_ms;
-	o->retry_ms *= 2;
-	if (o->retry_ms > o->c.retry_max_ms)
-		o->retry_ms = o->c.retry_max_ms;
+	o->deadline_ms = o->now + wait_ms(o);
+	o->failures++;
 	o->returning = false;
 	owner_report_end(o, false, o->why);
 }
@@ -316,7 +325,8 @@ owner_leave(struct owner *o, enum owner_goal goal, int target, const char *why)
 	o->goal = goal;
 	o->target = target;
 	o->voluntary = goal != GOAL_STOPPED;
-	o->syncs = 0;
+	o->syncs = o->idle_syncs = 0;
+	o->last_kib = UINT64_MAX;
 	owner_report_begin(o, OWNER_TRIP_DOWN, why);
 	owner_go(o, OWNER_SYNCING, why);
 	owner_sync(o);

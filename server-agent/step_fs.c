@@ -3,7 +3,6 @@
  * command is configured: a program to start for it would cost as much as the
  * mount of a clean file system.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/types.h>
@@ -14,7 +13,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "server-agent/steps_int.h"
@@ -23,8 +21,6 @@
  * _IOR('X', 125, __u32), linux/fs.h has no name for it. */
 #define FS_SHUTDOWN              _IOR('X', 125, __u32)
 #define FS_SHUTDOWN_NO_LOG_FLUSH 2u
-
-enum { GENTLE_BYTES = 2 << 20 };
 
 dev_t
 step_device(const char *path)
@@ -166,93 +162,6 @@ step_mount(const struct step_context *c)
 }
 
 /* --- the way down */
-
-/* KiB written to the device since its statistics began. */
-static unsigned long long
-written_kib(dev_t device)
-{
-	unsigned long long n[7] = {0};
-	char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(device),
-	    minor(device));
-	f = fopen(path, "re");
-	if (f == NULL)
-		return 0;
-	for (unsigned i = 0; i < 7; i++)
-		if (fscanf(f, "%llu", &n[i]) != 1)
-			break;
-	fclose(f);
-	return n[6] / 2; /* sectors of 512 bytes */
-}
-
-/* Writes a file's dirty pages, a little at a time. */
-static void
-write_gently(int fd, off_t size)
-{
-	const unsigned flags = SYNC_FILE_RANGE_WAIT_BEFORE |
-			       SYNC_FILE_RANGE_WRITE |
-			       SYNC_FILE_RANGE_WAIT_AFTER;
-
-	for (off_t at = 0; at < size; at += GENTLE_BYTES)
-		if (sync_file_range(fd, at, GENTLE_BYTES, flags) == -1)
-			return; /* syncfs says what is wrong */
-}
-
-static void
-write_files(void *arg, pid_t pid)
-{
-	dev_t device = *(dev_t *)arg;
-	struct dirent *e;
-	char path[64];
-	struct stat st;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	d = opendir(path);
-	while (d != NULL && (e = readdir(d)) != NULL) {
-		int fd;
-
-		if (fstatat(dirfd(d), e->d_name, &st, 0) == -1 ||
-		    st.st_dev != device || !S_ISREG(st.st_mode))
-			continue;
-		fd = openat(dirfd(d), e->d_name, O_RDONLY | O_CLOEXEC);
-		if (fd == -1)
-			continue;
-		write_gently(fd, st.st_size);
-		close(fd);
-	}
-	if (d != NULL)
-		closedir(d);
-}
-
-/*
- * The volume is served meanwhile. To write everything at once would make
- * each commit of the journal wait for all of it (ordered data), and with it
- * every call that changes a name; so what the backend has open is written in
- * small parts before.
- */
-int
-step_sync(const struct step_context *c)
-{
-	int fd =
-	    open(c->v->storage.mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	unsigned long long before;
-	struct stat st;
-
-	if (fd == -1 || fstat(fd, &st) == -1)
-		return step_fail(
-		    "%s: %s", c->v->storage.mountpoint, strerror(errno));
-	before = written_kib(st.st_dev);
-	step_each_backend(c, write_files, &st.st_dev);
-	if (syncfs(fd) == -1)
-		return step_fail(
-		    "syncfs %s: %s", c->v->storage.mountpoint, strerror(errno));
-	close(fd);
-	printf("%llu\n", written_kib(st.st_dev) - before);
-	return 0;
-}
 
 /*
  * Unmounted here is not unmounted: another mount namespace may hold it, and

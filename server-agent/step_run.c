@@ -143,6 +143,7 @@ step_run(const struct step_context *c, enum step_kind kind)
 	    [STEP_ADDRESS_UP] = step_address_up,
 	    [STEP_ADDRESS_DOWN] = step_address_down,
 	    [STEP_SYNC] = step_sync,
+	    [STEP_FLUSH] = step_flush,
 	    [STEP_STOP] = step_stop_other,
 	    [STEP_UNMOUNT] = step_unmount,
 	    [STEP_ABANDON] = step_abandon,

@@ -19,7 +19,7 @@
 const char *const steps_end_names[STEPS_ENDS] = {"done", "failed", "timed out"};
 const char *const step_kind_names[STEP_KINDS] = {"end-old", "prepare",
     "assemble", "mount", "backend", "root", "address-up", "address-down",
-    "sync", "stop", "unmount", "abandon", "disassemble"};
+    "sync", "flush", "stop", "unmount", "abandon", "disassemble"};
 
 enum { RUNNING_MAX = 256 };
 

@@ -78,7 +78,9 @@ enum step_kind {
 			    * one (or is recorded); out: in hexadecimal */
 	STEP_ADDRESS_UP,   /* service address, ARP, hook */
 	STEP_ADDRESS_DOWN, /* hook, address away */
-	STEP_SYNC,         /* syncfs; out: KiB that were written meanwhile */
+	STEP_SYNC,         /* writes back, gently; out: KiB that the device
+			    * wrote meanwhile, and how many ms it took */
+	STEP_FLUSH,        /* syncfs */
 	STEP_STOP,         /* kills the backend; all its threads are gone */
 	STEP_UNMOUNT,      /* `unmount`, or umount(2); then waits until no
 			    * namespace holds the device any more */

@@ -4,7 +4,8 @@
  *   steps.c         the agent's side: requests, answers
  *   steps_helper.c, steps_child.c  the helper: children, deadlines, backends
  *   step_run.c      what a child does: commands, the table of built-in steps
- *   step_fs.c       mounting, syncing, unmounting
+ *   step_fs.c       mounting, unmounting
+ *   step_sync.c     writing back
  *   step_net.c      namespaces, what runs in them
  *   step_nfs.c      NFS servers: start, NULL, root handle
  *   step_addr.c     the service address
@@ -77,6 +78,7 @@ int step_mount(const struct step_context *c);
 int step_unmount(const struct step_context *c);
 int step_abandon(const struct step_context *c);
 int step_sync(const struct step_context *c);
+int step_flush(const struct step_context *c);
 int step_end_old(const struct step_context *c);
 int step_prepare(const struct step_context *c);
 int step_backend(const struct step_context *c); /* waits for NULL */

@@ -430,6 +430,7 @@ carry_out(struct own *own, const struct owner_action *a)
 		note(own, a);
 		break;
 	case OWNER_STOPPED:
+	case OWNER_FLUSH: /* what is dirty goes with the unmount */
 		break;
 	case OWNER_CLOSE:
 		logio_close(own);
@@ -522,10 +523,9 @@ configure(struct own *own, struct owner_config *cfg)
 		cfg->servers[i][1] = (char)('1' + i);
 	}
 	cfg->failback = t->failback;
-	cfg->failback_delay_ms = 500;
-	cfg->stagger_ms = 500;
+	cfg->failback_delay_ms = cfg->stagger_ms = 500;
 	cfg->settle_ms = 300;
-	cfg->retry_ms = 500;
+	cfg->retry_ms = cfg->alone_ms = 500;
 	cfg->retry_max_ms = 4000;
 	cfg->claim_ms = t->lease_ms > 2000 ? t->lease_ms : 2000;
 	cfg->fence_ms = 3000;
@@ -535,7 +535,7 @@ configure(struct own *own, struct owner_config *cfg)
 	cfg->drain_ms = 1500;
 	cfg->address_ms = 1000;
 	cfg->stuck_ms = 3000;
-	cfg->dirty_max_kib = 8192;
+	cfg->dirty_max_kib = 1024;
 	cfg->syncs_max = 3;
 	cfg->deaths_max = 5;
 }

@@ -75,12 +75,12 @@ bed_config(const struct bed *b, struct owner_config *c, unsigned self)
 	c->has_address = true;
 	c->stagger_ms = 2000;
 	c->settle_ms = 1000;
-	c->retry_ms = 5000;
+	c->retry_ms = c->alone_ms = 5000;
 	c->retry_max_ms = 20000;
 	c->claim_ms = c->fence_ms = c->mount_ms = c->unmount_ms = 2000;
 	c->backend_ms = c->recover_ms = c->drain_ms = c->address_ms = 2000;
 	c->stuck_ms = 3000;
-	c->dirty_max_kib = 100;
+	c->dirty_max_kib = c->sync_ms = 100;
 	c->syncs_max = 3;
 	c->deaths_max = 3;
 }
@@ -233,6 +233,7 @@ bed_effect(struct bed *b, struct bed_answer *a)
 		break;
 	case OWNER_SYNC:
 		a->ev.dirty_kib = (uint64_t)bed_random(b, 300);
+		a->ev.sync_ms = (uint64_t)bed_random(b, 300);
 		break;
 	default:
 		break;
@@ -295,6 +296,7 @@ bed_act(struct bed *b, unsigned i, const struct owner_action *a)
 		s->serving = false;
 		return;
 	case OWNER_ADDRESS_ADD:
+	case OWNER_FLUSH:
 		return;
 	case OWNER_DROP:
 		if (b->claimer == (int)i)
