@@ -1,8 +1,6 @@
 /* ctlio: what the event loop calls; the contract is in ctlio.h. */
 #include <assert.h>
 #include <errno.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +10,8 @@
 #include <sodium.h>
 
 #include "hanfs/clock.h"
+#include "hanfs/thread.h"
 #include "server-agent/ctlio_int.h"
-
-#define STACK_SIZE (128u * 1024)
 
 /* --- events */
 
@@ -206,11 +203,9 @@ init_locks(struct ctlio *io)
 }
 
 static int
-start_thread(struct ctlio *io, struct ctlio_thread *t, void *(*run)(void *),
-    int priority)
+start_thread(struct ctlio *io, struct ctlio_thread *t, void *(*run)(void *))
 {
-	struct sched_param param = {.sched_priority = priority};
-	pthread_attr_t attr;
+	bool realtime;
 	void *buf;
 	int e;
 
@@ -219,50 +214,23 @@ start_thread(struct ctlio *io, struct ctlio_thread *t, void *(*run)(void *),
 		return e;
 	memset(buf, 0, (size_t)CTL_SLOTS * CTL_BLOCK);
 	t->buf = buf;
-	e = pthread_attr_init(&attr);
-	if (e != 0)
-		return e;
-	(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-	if (priority > 0) {
-		(void)pthread_attr_setinheritsched(
-		    &attr, PTHREAD_EXPLICIT_SCHED);
-		(void)pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
-		(void)pthread_attr_setschedparam(&attr, &param);
-	}
-	e = pthread_create(&t->id, &attr, run, io);
-	pthread_attr_destroy(&attr);
+	e = thread_start(&t->id, io->cfg.rt_priority, run, io, &realtime);
 	t->started = e == 0;
+	io->stats.realtime &= realtime;
 	return e;
-}
-
-/* Real-time if that is allowed. */
-static int
-start_any(struct ctlio *io, struct ctlio_thread *t, void *(*run)(void *))
-{
-	int e = start_thread(io, t, run, io->cfg.rt_priority);
-
-	if (e != EPERM)
-		return e;
-	free(t->buf);
-	io->stats.realtime = false;
-	return start_thread(io, t, run, 0);
 }
 
 static int
 start_threads(struct ctlio *io)
 {
-	sigset_t all, before;
 	int e;
 
 	io->stats.realtime = io->cfg.rt_priority > 0;
-	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	e = start_any(io, &io->writer, ctlio_run_writer);
+	e = start_thread(io, &io->writer, ctlio_run_writer);
 	if (e == 0)
-		e = start_any(io, &io->reader, ctlio_run_reader);
+		e = start_thread(io, &io->reader, ctlio_run_reader);
 	if (e == 0)
-		e = start_any(io, &io->mailer, ctlio_run_mailer);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+		e = start_thread(io, &io->mailer, ctlio_run_mailer);
 	return e;
 }
 

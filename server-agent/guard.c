@@ -7,7 +7,6 @@
 #include <linux/pr.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -24,10 +23,10 @@
 #include <unistd.h>
 
 #include "hanfs/clock.h"
+#include "hanfs/thread.h"
 #include "server-agent/guard.h"
 
-#define STACK_SIZE (128u * 1024)
-#define NEVER      UINT64_MAX
+#define NEVER UINT64_MAX
 
 const char *const guard_method_names[GUARD_NMETHODS] = {
     [GUARD_NOTHING] = "nothing",
@@ -254,32 +253,6 @@ open_device(struct guard *g, char *error)
 	return -1;
 }
 
-static int
-start_thread(struct guard *g, int priority)
-{
-	struct sched_param param = {.sched_priority = priority};
-	sigset_t all, before;
-	pthread_attr_t attr;
-	int e = pthread_attr_init(&attr);
-
-	if (e != 0)
-		return e;
-	(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-	if (priority > 0) {
-		(void)pthread_attr_setinheritsched(
-		    &attr, PTHREAD_EXPLICIT_SCHED);
-		(void)pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
-		(void)pthread_attr_setschedparam(&attr, &param);
-	}
-	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	e = pthread_create(&g->thread, &attr, run, g);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	g->started = e == 0;
-	return e;
-}
-
 struct guard *
 guard_start(const struct guard_config *cfg, char *error)
 {
@@ -301,10 +274,9 @@ guard_start(const struct guard_config *cfg, char *error)
 	if (cfg->reboot)
 		g->sysrq_fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
 	if (e == 0)
-		e = start_thread(g, cfg->rt_priority);
-	if (e == EPERM)
-		e = start_thread(g, 0);
-	if (e == 0)
+		e = thread_start(&g->thread, cfg->rt_priority, run, g, NULL);
+	g->started = e == 0;
+	if (g->started)
 		return g;
 	(void)snprintf(
 	    error, GUARD_ERROR_LEN, "guard: cannot start: %s", strerror(e));

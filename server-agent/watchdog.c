@@ -3,8 +3,6 @@
 #include <linux/watchdog.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +11,10 @@
 #include <unistd.h>
 
 #include "hanfs/clock.h"
+#include "hanfs/thread.h"
 #include "server-agent/watchdog.h"
 
-#define STACK_SIZE (128u * 1024)
-#define NEVER      UINT64_MAX
+#define NEVER UINT64_MAX
 
 struct watchdog {
 	struct watchdog_config cfg;
@@ -114,32 +112,6 @@ set_up(struct watchdog *w, char *error)
 	return false;
 }
 
-static int
-start_thread(struct watchdog *w, int priority)
-{
-	struct sched_param param = {.sched_priority = priority};
-	sigset_t all, before;
-	pthread_attr_t attr;
-	int e = pthread_attr_init(&attr);
-
-	if (e != 0)
-		return e;
-	(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-	if (priority > 0) {
-		(void)pthread_attr_setinheritsched(
-		    &attr, PTHREAD_EXPLICIT_SCHED);
-		(void)pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
-		(void)pthread_attr_setschedparam(&attr, &param);
-	}
-	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	e = pthread_create(&w->thread, &attr, run, w);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	w->started = e == 0;
-	return e;
-}
-
 struct watchdog *
 watchdog_start(const struct watchdog_config *cfg, char *error)
 {
@@ -163,10 +135,9 @@ watchdog_start(const struct watchdog_config *cfg, char *error)
 	}
 	if (!set_up(w, error))
 		goto fail;
-	e = start_thread(w, cfg->rt_priority);
-	if (e == EPERM)
-		e = start_thread(w, 0);
-	if (e == 0)
+	e = thread_start(&w->thread, cfg->rt_priority, run, w, NULL);
+	w->started = e == 0;
+	if (w->started)
 		return w;
 	(void)snprintf(error, WATCHDOG_ERROR_LEN,
 	    "the watchdog's thread cannot start: %s", strerror(e));
