@@ -44,6 +44,12 @@ struct dm_request {
 	char arguments[8];
 };
 
+/* The device, open for what cuts it. */
+struct target {
+	int fd, dm_fd; /* dm_fd -1: no device of the device-mapper */
+	uint64_t device, sectors;
+};
+
 struct guard {
 	struct guard_config cfg;
 	uint64_t until_ms;  /* atomic; NEVER: not armed */
@@ -51,8 +57,9 @@ struct guard {
 	bool ending, fired; /* atomic */
 	enum guard_method method;
 	int timer_fd, event_fd;
-	int dm_fd, device_fd, sysrq_fd; /* -1: not configured */
-	uint64_t device, sectors;
+	int sysrq_fd;          /* -1: not configured */
+	struct target *target; /* atomic; NULL: not open */
+	struct target *used;   /* the thread's */
 	pthread_t thread;
 	bool started;
 	struct dm_request dm; /* not on the stack of a thread in a hurry */
@@ -63,20 +70,21 @@ struct guard {
 static int
 dm_do(struct guard *g, unsigned long what, uint32_t flags, bool table)
 {
+	const struct target *t = g->used;
 	struct dm_request *r = &g->dm;
 
 	memset(r, 0, sizeof(*r));
 	r->head.version[0] = DM_VERSION_MAJOR;
 	r->head.data_size = sizeof(*r);
 	r->head.data_start = sizeof(r->head);
-	r->head.dev = g->device;
+	r->head.dev = t->device;
 	r->head.flags = flags;
 	if (table) {
 		r->head.target_count = 1;
-		r->target.length = g->sectors;
+		r->target.length = t->sectors;
 		strcpy(r->target.target_type, "error");
 	}
-	return ioctl(g->dm_fd, what, r);
+	return ioctl(t->dm_fd, what, r);
 }
 
 /* The table is swapped in by the resume, which neither writes back nor waits
@@ -84,7 +92,8 @@ dm_do(struct guard *g, unsigned long what, uint32_t flags, bool table)
 static bool
 cut_dm(struct guard *g)
 {
-	return g->dm_fd >= 0 && dm_do(g, DM_TABLE_LOAD, 0, true) == 0 &&
+	return g->used != NULL && g->used->dm_fd >= 0 &&
+	       dm_do(g, DM_TABLE_LOAD, 0, true) == 0 &&
 	       dm_do(g, DM_DEV_SUSPEND, DM_NOFLUSH_FLAG | DM_SKIP_LOCKFS_FLAG,
 		   false) == 0;
 }
@@ -95,11 +104,11 @@ cut_key(struct guard *g)
 	struct pr_registration pr = {
 	    .old_key = __atomic_load_n(&g->key, __ATOMIC_ACQUIRE)};
 
-	if (pr.old_key == 0 || g->device_fd < 0)
+	if (pr.old_key == 0 || g->used == NULL)
 		return false;
 	/* the disk may have news first (unit attention) */
 	for (unsigned i = 0; i < 3; i++)
-		if (ioctl(g->device_fd, IOC_PR_REGISTER, &pr) == 0)
+		if (ioctl(g->used->fd, IOC_PR_REGISTER, &pr) == 0)
 			return true;
 	return false;
 }
@@ -155,6 +164,7 @@ cut_reboot(struct guard *g)
 static enum guard_method
 cut(struct guard *g)
 {
+	g->used = __atomic_exchange_n(&g->target, NULL, __ATOMIC_ACQ_REL);
 	if (cut_dm(g))
 		return GUARD_DM;
 	if (cut_key(g))
@@ -227,30 +237,79 @@ is_dm(unsigned number)
 	return found;
 }
 
+static void
+close_one(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static void
+free_target(struct target *t)
+{
+	if (t == NULL)
+		return;
+	close_one(t->dm_fd);
+	close_one(t->fd);
+	free(t);
+}
+
 static int
-open_device(struct guard *g, char *error)
+open_dm(struct guard *g, struct target *t, char *error)
 {
 	uint64_t bytes = 0;
 	struct stat st;
 
-	g->device_fd = open(g->cfg.device, O_RDONLY | O_CLOEXEC);
-	if (g->device_fd < 0 || fstat(g->device_fd, &st) < 0) {
-		(void)snprintf(error, GUARD_ERROR_LEN, "guard: %.150s: %s",
-		    g->cfg.device, strerror(errno));
-		return -1;
-	}
-	if (!S_ISBLK(st.st_mode) || !is_dm(major(st.st_rdev)))
+	if (fstat(t->fd, &st) == -1 || !S_ISBLK(st.st_mode) ||
+	    !is_dm(major(st.st_rdev)))
 		return 0;
-	g->device = st.st_rdev;
-	if (ioctl(g->device_fd, BLKGETSIZE64, &bytes) == 0)
-		g->dm_fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
-	g->sectors = bytes / 512;
-	if (g->dm_fd >= 0)
+	t->device = st.st_rdev;
+	if (ioctl(t->fd, BLKGETSIZE64, &bytes) == 0)
+		t->dm_fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+	t->sectors = bytes / 512;
+	if (t->dm_fd >= 0)
 		return 0;
 	(void)snprintf(error, GUARD_ERROR_LEN,
 	    "guard: %.150s cannot be cut through the device-mapper: %s",
 	    g->cfg.device, strerror(errno));
 	return -1;
+}
+
+/* The thread takes the target in the moment that it fires: after that it is
+ * the thread's, and closed with it. */
+static void
+give_target(struct guard *g, struct target *t)
+{
+	free_target(__atomic_exchange_n(&g->target, t, __ATOMIC_ACQ_REL));
+}
+
+int
+guard_open(struct guard *g, char *error)
+{
+	struct target *t = calloc(1, sizeof(*t));
+	int rc;
+
+	if (t == NULL) {
+		strcpy(error, "guard: no memory");
+		return -1;
+	}
+	t->dm_fd = -1;
+	t->fd = open(g->cfg.device, O_RDONLY | O_CLOEXEC);
+	if (t->fd < 0) {
+		(void)snprintf(error, GUARD_ERROR_LEN, "guard: %.150s: %s",
+		    g->cfg.device, strerror(errno));
+		free_target(t);
+		return -1;
+	}
+	rc = open_dm(g, t, error);
+	give_target(g, t);
+	return rc;
+}
+
+void
+guard_close(struct guard *g)
+{
+	give_target(g, NULL);
 }
 
 struct guard *
@@ -265,12 +324,10 @@ guard_start(const struct guard_config *cfg, char *error)
 	}
 	g->cfg = *cfg;
 	g->until_ms = NEVER;
-	g->dm_fd = g->device_fd = g->sysrq_fd = -1;
+	g->sysrq_fd = -1;
 	g->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC);
 	g->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	e = g->timer_fd < 0 || g->event_fd < 0 ? errno : 0;
-	if (e == 0 && cfg->device != NULL && open_device(g, error) == -1)
-		goto fail;
 	if (cfg->reboot)
 		g->sysrq_fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
 	if (e == 0)
@@ -280,16 +337,8 @@ guard_start(const struct guard_config *cfg, char *error)
 		return g;
 	(void)snprintf(
 	    error, GUARD_ERROR_LEN, "guard: cannot start: %s", strerror(e));
-fail:
 	guard_stop(g);
 	return NULL;
-}
-
-static void
-close_one(int fd)
-{
-	if (fd >= 0)
-		close(fd);
 }
 
 void
@@ -304,9 +353,9 @@ guard_stop(struct guard *g)
 	}
 	close_one(g->timer_fd);
 	close_one(g->event_fd);
-	close_one(g->dm_fd);
-	close_one(g->device_fd);
 	close_one(g->sysrq_fd);
+	free_target(g->target);
+	free_target(g->used);
 	free(g);
 }
 

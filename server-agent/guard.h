@@ -5,8 +5,8 @@
  *
  * It sleeps until the lease's end, looks again, and acts when nobody has
  * moved that end. Everything that it needs is opened, allocated and locked
- * in memory at guard_start(); it makes system calls only (no fork, but for
- * the command).
+ * in memory before, by guard_start() and, for the device, guard_open(); it
+ * makes system calls only (no fork, but for the command).
  *
  * Ladder: each configured method is tried in this order until one is done.
  *
@@ -47,7 +47,7 @@ extern const char *const guard_method_names[GUARD_NMETHODS];
 
 struct guard_config {
 	const char *volume;   /* name */
-	const char *device;   /* under the file system */
+	const char *device;   /* under the file system; borrowed */
 	bool dm;              /* cut it if it is a device-mapper device */
 	const char *command;  /* NULL or "": none */
 	char *const *environ; /* of the command; NULL: empty */
@@ -58,9 +58,18 @@ struct guard_config {
 
 struct guard;
 
-/* NULL: error says what is wrong. Not armed. */
+/* NULL: error says what is wrong. Not armed, and no device is open yet. */
 struct guard *guard_start(const struct guard_config *cfg, char *error);
 void guard_stop(struct guard *g);
+
+/*
+ * The device is there: opens what "dm" and "key" need. -1: error says what is
+ * wrong, and what could be opened is. Opened twice, it is opened anew.
+ */
+int guard_open(struct guard *g, char *error);
+/* The device is about to go, and nobody may have it open. What a guard that
+ * has fired has in its hands stays open until guard_stop(). */
+void guard_close(struct guard *g);
 
 /* The lease holds until then (CLOCK_BOOTTIME): arms it, or moves the end.
  * Never blocks. False: it has fired already. */

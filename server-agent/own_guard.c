@@ -66,6 +66,39 @@ start(struct own_volume *v)
 	return event_add(&v->guard_ev, NULL);
 }
 
+/* Once the device is there, and before anything can be written to it. */
+void
+own_guard_open(struct own_volume *v)
+{
+	char error[GUARD_ERROR_LEN];
+
+	if (v->guard != NULL && guard_open(v->guard, error) == -1)
+		log_err("volume %s: %s", own_name(v), error);
+}
+
+/* It is about to be taken apart, which needs it closed. One that has fired
+ * has it open, and nothing to do any more. */
+void
+own_guard_close(struct own_volume *v)
+{
+	enum guard_method method;
+
+	if (v->guard == NULL)
+		return;
+	guard_close(v->guard);
+	if (guard_fired(v->guard, &method))
+		own_guard_stop(v);
+}
+
+/* An assembled device is not there yet when the lease is gained; of the old
+ * epoch's volume it is, if it is mounted still. */
+static bool
+has_device(const struct own_volume *v)
+{
+	return v->av->cfg->storage.assemble[0] == '\0' ||
+	       (owner_have(v->o) & OWNER_HAVE_MOUNT) != 0;
+}
+
 /* One that has fired is of no use any more. */
 void
 own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms)
@@ -77,8 +110,12 @@ own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms)
 	own_watchdog_until(v, until_ms);
 	if (v->guard != NULL && guard_fired(v->guard, &method))
 		own_guard_stop(v);
-	if (v->guard == NULL && start(v) == -1)
-		return;
+	if (v->guard == NULL) {
+		if (start(v) == -1)
+			return;
+		if (has_device(v))
+			own_guard_open(v);
+	}
 	if (s->fence == CONFIG_FENCE_SCSI || s->fence == CONFIG_FENCE_MPATH ||
 	    s->fence == CONFIG_FENCE_NVME)
 		guard_key(v->guard, fence_key(id, epoch));

@@ -140,6 +140,9 @@ void own_guard_off(struct own_volume *v);
 void own_guard_stop(struct own_volume *v);
 
 /* own_watchdog.c: before an epoch is taken; -1: it must not be, error says
+/* The device is there; is about to be taken apart. */
+void own_guard_open(struct own_volume *v);
+void own_guard_close(struct own_volume *v);
  * why. Then the lease's end; and nothing can be written any more. */
 int own_watchdog_take(struct own_volume *v, char *error, size_t size);
 void own_watchdog_until(struct own_volume *v, uint64_t until_ms);

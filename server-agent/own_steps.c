@@ -316,6 +316,15 @@ struct run {
 	struct own_volume *v;
 	struct step *step;
 	fence_ran_fn *done; /* NULL: cancelled */
+	case OWNER_MOUNT:
+		own_guard_open(v);
+		start_step(l, STEP_MOUNT);
+		break;
+	case OWNER_DISASSEMBLE:
+		if (v->av->cfg->storage.disassemble[0] != '\0')
+			own_guard_close(v);
+		start_step(l, STEP_DISASSEMBLE);
+		break;
 	void *arg;
 };
 

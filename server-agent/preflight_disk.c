@@ -229,6 +229,13 @@ preflight_device(struct preflight *p)
 	struct stat st;
 	int fd;
 
+	if (stat(device, &st) == -1 && errno == ENOENT &&
+	    p->v->storage.assemble[0] != '\0' &&
+	    p->area.owner != (int)p->self) {
+		preflight_say(p, PREFLIGHT_NOT_TRIED,
+		    "%s is not there: its owner assembles it", device);
+		return;
+	}
 	if (stat(device, &st) == -1) {
 		preflight_say(p, PREFLIGHT_WRONG,
 		    "%s: %s\nattach the disk to this server, or correct "

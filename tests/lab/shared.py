@@ -39,8 +39,18 @@ def storage_lines(lab, volume, extra):
              'fence = "command"', f'fence_command = "{fence_command(lab)}"',
              f'service_address = "{service_address(volume)}"',
              'failback = "manual"']
+    extra = [x.replace("{volume}", volume) for x in extra]
     return ["storage {", *(f"\t{x}" for x in
                            programs.override(lines, extra)), "}"]
+
+
+def assembling(extra, verb):
+    """The command of a `storage` section that makes its device, or ""."""
+    for line in extra.get("storage", []):
+        name, _, value = line.partition(" = ")
+        if name == verb:
+            return value.strip('"').replace("\\\"", '"')
+    return ""
 
 
 # -- up
@@ -71,7 +81,7 @@ def up(lab, clients=2, extra=None, managed=True, third=False, plain=False):
             lab, volume, extra.get("storage", [])))
         programs.install_config(lab)
         for volume in VOLUMES:
-            make_volume(lab, volume, managed)
+            make_volume(lab, volume, managed, extra)
         if managed:
             programs.start_daemons(lab, held=True)
             wait_served(lab)
@@ -90,16 +100,21 @@ def prepare(lab, host):
         lab.make_namespace(host, volume)
 
 
-def make_volume(lab, volume, managed):
+def make_volume(lab, volume, managed, extra):
     """The exported directory, and what --format makes of the volume."""
     host = VOLUMES[volume]["owner"]
     where = f"/srv/{volume}"
     lab.inside(host, "sh", "-c", f"mount /run/san/{volume} {where} && "
                f"mkdir -p {where}/export && chmod 1777 {where}/export && "
                f"umount {where}")
-    if managed:
-        lab.inside(host, programs.find(lab, "hanfs-agent"), "-c",
-                   "/etc/hanfs/hanfs.conf", "-n", host, "--format", volume)
+    if not managed:
+        return
+    steps = [assembling(extra, "assemble") or "true",
+             f"{programs.find(lab, 'hanfs-agent')} -c /etc/hanfs/hanfs.conf "
+             f"-n {host} --format {volume}",
+             assembling(extra, "disassemble") or "true"]
+    lab.inside(host, "env", f"HANFS_VOLUME={volume}", "sh", "-ec",
+               "\n".join(f"({x})" for x in steps))
 
 
 # -- who serves?

@@ -123,15 +123,58 @@ test_command_fails(void **state)
 	guard_stop(g);
 }
 
-static void
-test_no_device(void **state)
+/* How often this process has it open. */
+static unsigned
+open_times(const char *path)
 {
-	struct guard_config cfg = {
-	    .volume = "home", .device = "/nonexistent/disk"};
+	char name[64], to[256];
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++) {
+		(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+		memset(to, 0, sizeof(to));
+		if (readlink(name, to, sizeof(to) - 1) > 0)
+			n += strcmp(to, path) == 0;
+	}
+	return n;
+}
+
+/* One that is assembled comes after the lease, and goes before its end. */
+static void
+test_device_comes_and_goes(void **state)
+{
+	char dir[] = "/tmp/guard.XXXXXX", path[64];
+	struct guard_config cfg = {.volume = "home", .device = path};
+	struct guard *g;
+	FILE *f;
 
 	(void)state;
-	assert_null(guard_start(&cfg, error));
-	assert_non_null(strstr(error, "/nonexistent/disk"));
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/disk", dir);
+	g = guard_start(&cfg, error);
+	assert_non_null(g);
+	assert_int_equal(guard_open(g, error), -1);
+	assert_non_null(strstr(error, path));
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fclose(f);
+	assert_int_equal(guard_open(g, error), 0);
+	assert_int_equal(open_times(path), 1);
+	assert_int_equal(guard_open(g, error), 0); /* anew */
+	assert_int_equal(open_times(path), 1);
+	guard_close(g);
+	assert_int_equal(open_times(path), 0);
+	guard_close(g);
+	/* fired, it keeps what it has in its hands */
+	assert_int_equal(guard_open(g, error), 0);
+	(void)guard_until(g, clock_now_ms());
+	wait_for_fire(g, GUARD_NOTHING);
+	guard_close(g);
+	assert_int_equal(open_times(path), 1);
+	guard_stop(g);
+	assert_int_equal(open_times(path), 0);
+	unlink(path);
+	rmdir(dir);
 }
 
 int
@@ -142,7 +185,7 @@ main(void)
 	    cmocka_unit_test(test_renewed),
 	    cmocka_unit_test(test_disarmed),
 	    cmocka_unit_test(test_command_fails),
-	    cmocka_unit_test(test_no_device),
+	    cmocka_unit_test(test_device_comes_and_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

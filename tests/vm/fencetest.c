@@ -92,7 +92,7 @@ do_guard(int argc, char **argv)
 	enum guard_method method = GUARD_NOTHING;
 	struct pollfd fired;
 
-	if (g == NULL) {
+	if (g == NULL || guard_open(g, error) == -1) {
 		printf("%s\n", error);
 		return 1;
 	}
