@@ -287,6 +287,7 @@ own_tick(struct agent *a)
 
 		arbiter_alive(v->arbiter, (uint32_t)v->av->told);
 		report_disk(v);
+		own_take_again(v);
 	}
 	peers_tick(a);
 	if (a->own->ending)

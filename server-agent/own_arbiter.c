@@ -53,13 +53,28 @@ static void
 take_now(struct own_volume *v)
 {
 	char error[WATCHDOG_ERROR_LEN];
+	int rc = own_watchdog_take(v, error, sizeof(error));
 
-	if (own_watchdog_take(v, error, sizeof(error)) == -1) {
+	v->take_waits = rc == 1;
+	if (rc == -1)
 		own_op_end(v, LANE_MAIN, false, error);
+	if (rc != 0)
 		return;
-	}
 	v->await = AWAIT_TAKE;
 	arbiter_take(v->arbiter, &v->proof);
+}
+
+/* The machine's deadline, or a cancel, ends the wait. */
+void
+own_take_again(struct own_volume *v)
+{
+	if (!v->take_waits)
+		return;
+	v->take_waits = false;
+	if (v->lanes[LANE_MAIN].silent)
+		own_op_end(v, LANE_MAIN, false, "cancelled");
+	else
+		take_now(v);
 }
 
 static void

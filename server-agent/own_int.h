@@ -82,6 +82,7 @@ struct own_volume {
 	bool mounted_before; /* end-old found it mounted */
 	bool clean;          /* nothing of an earlier life is mounted */
 	uint64_t won_ms;     /* when a claim was won last; 0: never */
+	bool take_waits;     /* for the watchdog; own_take_again() */
 	uint64_t events;     /* so far */
 	struct own_event event[OWN_EVENTS];
 };
@@ -137,13 +138,13 @@ void own_log_cancel(struct own_volume *v);
 void own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms);
 void own_guard_renewed(struct own_volume *v, uint64_t until_ms);
 void own_guard_off(struct own_volume *v);
-void own_guard_stop(struct own_volume *v);
-
-/* own_watchdog.c: before an epoch is taken; -1: it must not be, error says
 /* The device is there; is about to be taken apart. */
 void own_guard_open(struct own_volume *v);
 void own_guard_close(struct own_volume *v);
- * why. Then the lease's end; and nothing can be written any more. */
+void own_guard_stop(struct own_volume *v);
+
+/* own_watchdog.c: before an epoch is taken; -1: it must not be, error says
+ * why; 1: not yet. Then the lease's end; and nothing can be written any more. */
 int own_watchdog_take(struct own_volume *v, char *error, size_t size);
 void own_watchdog_until(struct own_volume *v, uint64_t until_ms);
 void own_watchdog_off(struct own_volume *v);
@@ -156,6 +157,7 @@ void own_arbiter_stop(struct own_volume *v);
 void own_claim(struct own_volume *v);
 void own_fence(struct own_volume *v, int peer);
 void own_take(struct own_volume *v);
+void own_take_again(struct own_volume *v); /* each tick */
 void own_release(struct own_volume *v, int to);
 
 #endif

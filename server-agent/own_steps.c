@@ -232,6 +232,16 @@ goes_on(struct own_lane_state *l, const struct steps_result *r)
 	return false;
 }
 
+/* Is nothing of the volume here any more that could be written? Also what an
+ * earlier life had, which no lease is released for. */
+static bool
+is_gone(const struct own_volume *v, enum owner_action_type done)
+{
+	if (done == OWNER_UNMOUNT || done == OWNER_ABANDON)
+		return !(owner_have(v->o) & OWNER_HAVE_DEVICE);
+	return done == OWNER_DISASSEMBLE;
+}
+
 static void
 on_step(void *arg, const struct steps_result *r)
 {
@@ -244,6 +254,8 @@ on_step(void *arg, const struct steps_result *r)
 	l->step = NULL;
 	if (goes_on(l, r))
 		return;
+	if (done && is_gone(l->v, what))
+		own_watchdog_off(l->v);
 	ev.mounted = l->v->mounted_before;
 	if (what == OWNER_SYNC && /* how much there was to write */
 	    sscanf(r->out, "%" SCNu64 " %" SCNu64, &ev.dirty_kib,
@@ -300,7 +312,13 @@ begin(struct own_lane_state *l)
 	case OWNER_ASSEMBLE:
 		start_command(l, v->av->cfg->storage.assemble);
 		break;
+	case OWNER_MOUNT:
+		own_guard_open(v);
+		start_step(l, STEP_MOUNT);
+		break;
 	case OWNER_DISASSEMBLE:
+		if (v->av->cfg->storage.disassemble[0] != '\0')
+			own_guard_close(v);
 		start_command(l, v->av->cfg->storage.disassemble);
 		break;
 	default:
@@ -316,15 +334,6 @@ struct run {
 	struct own_volume *v;
 	struct step *step;
 	fence_ran_fn *done; /* NULL: cancelled */
-	case OWNER_MOUNT:
-		own_guard_open(v);
-		start_step(l, STEP_MOUNT);
-		break;
-	case OWNER_DISASSEMBLE:
-		if (v->av->cfg->storage.disassemble[0] != '\0')
-			own_guard_close(v);
-		start_step(l, STEP_DISASSEMBLE);
-		break;
 	void *arg;
 };
 

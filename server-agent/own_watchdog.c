@@ -22,6 +22,7 @@ wants(const struct own_volume *v)
  * feed the device would be to renew a lease that is not ours. One whose claim
  * we have just won is no hindrance: whoever wants it counts from that claim
  * on, and the one feed that opening is comes well within a lease of it.
+ * After a restart each volume waits here until all have come so far.
  */
 static const struct own_volume *
 left_over(const struct own *w)
@@ -51,7 +52,6 @@ static int
 arm(struct own *w, char *error, size_t size)
 {
 	const struct config_agent *c = &w->a->cfg->agent;
-	const struct own_volume *old = left_over(w);
 	struct watchdog_config wc = {.device = c->watchdog,
 	    .timeout_s = (unsigned)c->watchdog_s,
 	    .rt_priority = (int)c->rt_priority};
@@ -60,13 +60,6 @@ arm(struct own *w, char *error, size_t size)
 		snprintf(error, size,
 		    "fence is \"watchdog\", but no watchdog is configured "
 		    "(agent, watchdog)");
-		return -1;
-	}
-	if (old != NULL) {
-		snprintf(error, size,
-		    "the watchdog is not fed while volume %s may be mounted "
-		    "from before",
-		    own_name(old));
 		return -1;
 	}
 	wc.fd = open(c->watchdog, O_WRONLY | O_CLOEXEC);
@@ -91,10 +84,17 @@ int
 own_watchdog_take(struct own_volume *v, char *error, size_t size)
 {
 	struct own *w = v->a->own;
+	const struct own_volume *old = w->dog == NULL ? left_over(w) : NULL;
 
 	if (!wants(v)) {
 		arbiter_watchdog(v->arbiter, 0);
 		return 0;
+	}
+	if (old != NULL) {
+		log_debug("volume %s: the watchdog is not fed while volume %s "
+			  "may be mounted from before",
+		    own_name(v), own_name(old));
+		return 1;
 	}
 	if (w->dog == NULL && arm(w, error, size) == -1)
 		return -1;

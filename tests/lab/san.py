@@ -3,7 +3,8 @@ own, a loop device for each server and area, and the log of all writes.
 
 What stands in the state directory: VOLUME.img and VOLUME.ctl, the content;
 san/socket, san/log; in each server /run/san/VOLUME and VOLUME.ctl, its
-devices, and /run/san/san, which names the host and the socket.
+devices, /run/san/watchdog, its watchdog, and /run/san/san, which names the
+host and the socket.
 """
 
 import os
@@ -18,6 +19,24 @@ from bed import HERE, VOLUMES, LabError
 
 CONTROL_SIZE = 1 << 20
 AREAS = (".img", ".ctl")
+DOG = "/run/san/watchdog"
+
+# Shows a file of the mount namespace that it is run in, in another one (an
+# open descriptor), on a file there.
+SHOW = """
+import ctypes, os, sys
+lib = ctypes.CDLL(None, use_errno=True)
+there, source, target = sys.argv[1:]
+def sure(number):
+    if number < 0:
+        raise OSError(ctypes.get_errno(), "cannot show " + source)
+    return number
+OPEN_TREE, MOVE_MOUNT, CWD, CLONE, NEWNS = 428, 429, -100, 1, 0x20000
+tree = sure(lib.syscall(OPEN_TREE, CWD, source.encode(), CLONE))
+sure(lib.setns(int(there), NEWNS))
+open(target, "w").close()
+sure(lib.syscall(MOVE_MOUNT, tree, b"", CWD, target.encode(), 4))
+"""
 
 
 class San:
@@ -62,6 +81,18 @@ class San:
             "set -e; mkdir -p /run/san/bin",
             f"echo {host} {self.directory}/socket >/run/san/san",
             f"ln -sf {programs.find(lab, 'sg_persist')} /run/san/bin/", *lines]))
+        if not lab.path("plain").exists():
+            self.plug_dog(host)
+
+    def plug_dog(self, host):
+        there = os.open(f"/proc/{self.lab.need(host)}/ns/mnt", os.O_RDONLY)
+        try:
+            bed.run("nsenter", "-t", self.lab.need("san"), "-m", "--",
+                    "/usr/bin/python3", "-c", SHOW, there,
+                    self.directory / host / "watchdog", DOG,
+                    pass_fds=(there,))
+        finally:
+            os.close(there)
 
     def unplug(self, host):
         """Detaches the devices of a server that is off."""
@@ -90,6 +121,10 @@ class San:
                                    f"{line[6:]}")
                 lines.append(line)
         raise LabError(f"san: {' '.join(map(str, words))}: no answer")
+
+    def dogs(self):
+        """{host: "off", "armed" or "fired"}"""
+        return {x.split()[0]: x.split()[1] for x in self.ask("dogs")}
 
     def status(self):
         """{(host, volume): {state, epoch, writes, ...}}"""

@@ -174,6 +174,7 @@ def power_cut(lab, host, networks_first=()):
             pass
     lab.ip("fabric", *lines)
     San(lab).ask("cut", host)
+    San(lab).ask("power-off", host)
     bed.kill_all([pid])
     lab.path(f"{host}.pid").unlink()
     San(lab).unplug(host)

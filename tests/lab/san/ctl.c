@@ -16,6 +16,8 @@
  *	pr HOST/VOLUME register OWN KEY | ignore KEY | clear OWN |
  *	    reserve OWN TYPE | release OWN TYPE |
  *	    preempt OWN VICTIM TYPE | keys | reservation
+ *	power-off HOST		its watchdog is off, too; no cut
+ *	dogs			a line for each watchdog
  *	note TEXT		into the log
  *	flush-log		all of it is in its file
  *	status			a line for each port
@@ -245,6 +247,26 @@ do_pr(struct request *r, struct port *p)
 		r->error = "reservation conflict";
 }
 
+/* -- watchdogs -- */
+
+static void
+do_power_off(struct request *r)
+{
+	for (unsigned i = 0; i < r->san->hosts_n; i++)
+		if (strcmp(r->word[1], r->san->hosts[i]) == 0) {
+			dog_power_off(&r->san->dogs[i]);
+			return;
+		}
+	r->error = "no such host";
+}
+
+static void
+do_dogs(struct request *r)
+{
+	for (unsigned i = 0; i < r->san->hosts_n; i++)
+		dog_show(&r->san->dogs[i], r->san->hosts[i], r->out);
+}
+
 /* -- lines -- */
 
 static const struct {
@@ -276,6 +298,14 @@ perform(struct request *r, const char *line)
 	}
 	if (strcmp(verb, "flush-log") == 0) {
 		log_flush();
+		return;
+	}
+	if (strcmp(verb, "power-off") == 0) {
+		do_power_off(r);
+		return;
+	}
+	if (strcmp(verb, "dogs") == 0) {
+		do_dogs(r);
 		return;
 	}
 	if (strcmp(verb, "note") == 0) {

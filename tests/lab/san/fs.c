@@ -1,5 +1,6 @@
 /*
- * FUSE (low level): one host's directory with two files for each volume.
+ * FUSE (low level): one host's directory with two files for each volume, and
+ * its watchdog (dog.c).
  *
  * A session of its own for each host, so that one whose requests wait takes
  * no place of another's.  Nothing is cached by the kernel: direct I/O.
@@ -22,6 +23,8 @@ enum {
 	IDLE_THREADS = 6,
 };
 
+static const char dog_name[] = "watchdog"; /* the last file */
+
 static const char *const suffix[AREAS] = {".img", ".ctl"};
 
 static struct session *
@@ -30,10 +33,24 @@ session_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
+/* Of volumes; one more is the watchdog. */
+static unsigned
+areas_n(const struct session *s)
+{
+	return s->san->volumes_n * AREAS;
+}
+
 static unsigned
 files_n(const struct session *s)
 {
-	return s->san->volumes_n * AREAS;
+	return areas_n(s) + 1;
+}
+
+/* The watchdog that an inode stands for, or NULL. */
+static struct dog *
+dog_of(const struct session *s, fuse_ino_t ino)
+{
+	return ino == FIRST_FILE + areas_n(s) ? &s->san->dogs[s->host] : NULL;
 }
 
 /* The port and area that an inode stands for, or NULL. */
@@ -42,7 +59,7 @@ port_of(const struct session *s, fuse_ino_t ino, enum area *area)
 {
 	fuse_ino_t file = ino - FIRST_FILE;
 
-	if (ino < FIRST_FILE || file >= files_n(s))
+	if (ino < FIRST_FILE || file >= areas_n(s))
 		return NULL;
 	*area = (enum area)(file % AREAS);
 	return &s->san->ports[s->host][file / AREAS];
@@ -56,7 +73,7 @@ attributes(const struct session *s, fuse_ino_t ino, struct stat *st)
 
 	memset(st, 0, sizeof *st);
 	st->st_ino = ino;
-	st->st_mode = p == NULL ? S_IFDIR | 0700 : S_IFREG | 0600;
+	st->st_mode = ino == FUSE_ROOT_ID ? S_IFDIR | 0700 : S_IFREG | 0600;
 	st->st_nlink = 1;
 	st->st_blksize = PAGE;
 	if (p == NULL)
@@ -68,8 +85,11 @@ attributes(const struct session *s, fuse_ino_t ino, struct stat *st)
 static void
 file_name(const struct session *s, unsigned file, char *buf, size_t size)
 {
-	snprintf(buf, size, "%s%s", s->san->volumes[file / AREAS].name,
-	    suffix[file % AREAS]);
+	if (file == areas_n(s))
+		snprintf(buf, size, "%s", dog_name);
+	else
+		snprintf(buf, size, "%s%s", s->san->volumes[file / AREAS].name,
+		    suffix[file % AREAS]);
 }
 
 static void
@@ -131,10 +151,16 @@ do_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 static void
 do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct dog *dog = dog_of(session_of(req), ino);
 	enum area area;
+	int bad = 0;
 
-	if (port_of(session_of(req), ino, &area) == NULL) {
-		fuse_reply_err(req, EISDIR);
+	if (dog != NULL)
+		bad = dog_open(dog, &fi->fh);
+	else if (port_of(session_of(req), ino, &area) == NULL)
+		bad = EISDIR;
+	if (bad != 0) {
+		fuse_reply_err(req, bad);
 		return;
 	}
 	fi->direct_io = 1;
@@ -180,11 +206,20 @@ static void
 do_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len,
     off_t offset, struct fuse_file_info *fi)
 {
+	struct dog *dog = dog_of(session_of(req), ino);
 	enum area area;
 	struct port *p = port_of(session_of(req), ino, &area);
 	int bad;
 
 	(void)fi;
+	if (dog != NULL) {
+		bad = dog_write(dog, buf, len);
+		if (bad != 0)
+			fuse_reply_err(req, bad);
+		else
+			fuse_reply_write(req, len);
+		return;
+	}
 	if (p == NULL || within(p, area, len, offset) != len) {
 		fuse_reply_err(req, ENOSPC);
 		return;
@@ -209,6 +244,37 @@ do_fsync(
 }
 
 static void
+do_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct dog *dog = dog_of(session_of(req), ino);
+
+	if (dog != NULL)
+		dog_close(dog, fi->fh);
+	fuse_reply_err(req, 0);
+}
+
+static void
+do_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *arg,
+    struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_len,
+    size_t out_len)
+{
+	struct dog *dog = dog_of(session_of(req), ino);
+	char out[256];
+	size_t len = 0;
+	int bad = ENOTTY;
+
+	(void)arg;
+	(void)fi;
+	(void)flags;
+	if (dog != NULL && in_len <= sizeof out && out_len <= sizeof out)
+		bad = dog_control(dog, command, in, out, &len);
+	if (bad != 0)
+		fuse_reply_err(req, bad);
+	else
+		fuse_reply_ioctl(req, 0, out, len < out_len ? len : out_len);
+}
+
+static void
 do_init(void *arg, struct fuse_conn_info *conn)
 {
 	(void)arg;
@@ -228,6 +294,8 @@ static const struct fuse_lowlevel_ops ops = {
     .read = do_read,
     .write = do_write,
     .fsync = do_fsync,
+    .release = do_release,
+    .ioctl = do_ioctl,
 };
 
 static void *

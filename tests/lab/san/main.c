@@ -17,7 +17,8 @@
 static const char usage[] =
     "usage: san -d DIRECTORY -h HOST... -v VOLUME=DISK,CONTROL...\n"
     "  -d DIRECTORY         DIRECTORY/HOST/VOLUME.img and .ctl appear here,\n"
-    "                       DIRECTORY/socket and DIRECTORY/log\n"
+    "                       DIRECTORY/HOST/watchdog, DIRECTORY/socket and\n"
+    "                       DIRECTORY/log\n"
     "  -h HOST              a host that has a way to every volume\n"
     "  -v VOLUME=DISK,CONTROL   the files with the content, both there and\n"
     "                       of their full size\n"
@@ -151,6 +152,8 @@ main(int argc, char **argv)
 	if (!in_directory(directory, "log", path, sizeof path) ||
 	    log_open(path) != 0)
 		err(1, "%s/log", directory);
+	if (dog_start(&san) != 0)
+		errx(1, "no thread");
 	start_sessions(&san, directory);
 	in_directory(directory, "socket", path, sizeof path);
 	control = (struct control){&san, ctl_listen(path)};

@@ -6,6 +6,7 @@
  *
  *	DIRECTORY/HOST/VOLUME.img	the disk
  *	DIRECTORY/HOST/VOLUME.ctl	the control area
+ *	DIRECTORY/HOST/watchdog		the host's watchdog device
  *
  * A host puts a loop device with direct I/O on its file.  Between the file
  * and the content stands the host's *port* to the volume, where all that can
@@ -19,6 +20,7 @@
  *	cache.c	writes that no flush has followed, if they are to be lost
  *	resv.c	SCSI-3 persistent reservations of a volume, as SPC-4 has them
  *	lease.c	the epoch that a host writes in
+ *	dog.c	a host's watchdog
  *	log.c	the log of writes
  *	ctl.c	the line protocol on a UNIX socket (see there)
  *
@@ -32,6 +34,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 enum {
@@ -184,6 +187,29 @@ void log_write(const struct port *p, enum area area, uint64_t offset,
 void log_note(const char *text);
 void log_flush(void);
 
+/* -- dog.c -- */
+
+struct dog {
+	pthread_mutex_t lock; /* of what follows */
+	bool opened, armed, fired, may_stop;
+	int timeout_s;
+	int64_t due_us;
+	unsigned long fed;
+	uint64_t life; /* of the host: what was opened in another is void */
+};
+
+struct san;
+int dog_start(struct san *san); /* all of them */
+/* Each 0 or an errno value. */
+int dog_open(struct dog *d, uint64_t *life);
+int dog_write(struct dog *d, const char *buf, size_t len);
+int dog_control(
+    struct dog *d, unsigned command, const void *in, void *out, size_t *len);
+void dog_close(struct dog *d, uint64_t life);
+/* The host is off, or has been: as it is before anybody opens it. */
+void dog_power_off(struct dog *d);
+void dog_show(struct dog *d, const char *host, FILE *out);
+
 /* -- the whole -- */
 
 struct session {
@@ -200,6 +226,7 @@ struct san {
 	struct volume volumes[VOLUMES_MAX];
 	struct port ports[HOSTS_MAX][VOLUMES_MAX];
 	struct session sessions[HOSTS_MAX];
+	struct dog dogs[HOSTS_MAX];
 };
 
 /* Mounts a host's files and serves them in threads of its own. */
