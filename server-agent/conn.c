@@ -11,6 +11,7 @@
 #include "hanfs/log.h"
 #include "hanfs/rpc.h"
 #include "server-agent/agent.h"
+#include "server-agent/own.h"
 
 const char *const conn_kind_names[] = {"new", "proxy", "plain"};
 
@@ -75,6 +76,7 @@ conn_end(struct netconn *c, const char *why)
 	rec_unref(c->held);
 	c->held = NULL;
 	flow_conn_end(c);
+	own_plain_changed(a, c);
 	stranger_end(c);
 	relay_conn_gone(c->rc, a->now_ms);
 	LIST_REMOVE(c, next);
@@ -151,6 +153,7 @@ make_plain(struct netconn *c)
 	c->kind = KIND_PLAIN;
 	stranger_known(c);
 	flow_conn_volume(c, volume);
+	own_plain_changed(a, c);
 	log_info("%s: client without proxy, volume %s", peer_name(c, peer),
 	    a->volumes[volume].cfg->name);
 	return true;

@@ -10,6 +10,7 @@
  *   own_guard.c    cuts this host off when the lease has ended
  *   own_watchdog.c resets it when even that was not done
  *   own_arbiter.c  the arbiter's news, fencing, taking, releasing
+ *   own_plain.c    whose connections come to the service address
  *   own_show.c     hanfsctl: show and do
  *
  * Work is done in lanes: the main one in the order in which the machine asked
@@ -56,6 +57,10 @@ bool own_ping(
 /* The volume's log cannot be written, its file system has errors: it is
  * given up. */
 void own_disk_lost(struct agent *a, unsigned volume, const char *why);
+
+/* own_plain.c: a connection of a client without proxy has come, or ends. */
+struct netconn;
+void own_plain_changed(struct agent *a, const struct netconn *c);
 
 /* own_show.c */
 void own_show_volume(const struct agent *a, unsigned volume, json_t *to);

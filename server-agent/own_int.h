@@ -83,6 +83,8 @@ struct own_volume {
 	bool clean;          /* nothing of an earlier life is mounted */
 	uint64_t won_ms;     /* when a claim was won last; 0: never */
 	bool take_waits;     /* for the watchdog; own_take_again() */
+	uint64_t plain_due_ms; /* the list is to be written; 0: it is right */
+	bool plain_writing;
 	uint64_t events;     /* so far */
 	struct own_event event[OWN_EVENTS];
 };
@@ -149,6 +151,9 @@ int own_watchdog_take(struct own_volume *v, char *error, size_t size);
 void own_watchdog_until(struct own_volume *v, uint64_t until_ms);
 void own_watchdog_off(struct own_volume *v);
 void own_watchdog_stop(struct own *w);
+
+/* own_plain.c */
+void own_plain_tick(struct own_volume *v);
 
 /* own_arbiter.c */
 int own_arbiter_start(struct own_volume *v);

@@ -2,7 +2,8 @@
  * steps: the service address, for clients without a proxy. It is put on the
  * interface that carries this server's address in the same network, then
  * told to everybody there by ARP in both forms (request and reply: some
- * believe only the one, some only the other), several times.
+ * believe only the one, some only the other), several times; and each time
+ * to those that had a connection to it (step_plain.c).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -125,8 +126,11 @@ gratuitous_arp(const struct step_context *c)
 	unsigned ms = ARP_FIRST_MS;
 	int fd;
 
-	if (addr->family != 4)
-		return 0; /* the kernel says it by neighbour advertisements */
+	if (addr->family != 4) {
+		/* the kernel says it by neighbour advertisements */
+		step_plain_tell(c);
+		return 0;
+	}
 	if (find_interface(c, name) != 0)
 		return 1;
 	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETHERTYPE_ARP));
@@ -137,6 +141,7 @@ gratuitous_arp(const struct step_context *c)
 	for (unsigned i = 0; i < ARP_TIMES; i++, ms *= 2) {
 		announce(fd, (int)if_nametoindex(name),
 		    (const uint8_t *)ifr.ifr_hwaddr.sa_data, addr->ip);
+		step_plain_tell(c);
 		if (i + 1 < ARP_TIMES && !step_wait(c, ms))
 			break;
 	}
@@ -164,7 +169,9 @@ step_address_down(const struct step_context *c)
 
 	if (st->address_down[0] != '\0')
 		status = step_sh(c, st->address_down);
-	if (st->service_address.family != 0)
-		status |= ip_address(c, "del");
+	if (st->service_address.family == 0)
+		return status;
+	status |= ip_address(c, "del");
+	step_plain_end(c);
 	return status;
 }

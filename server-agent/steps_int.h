@@ -9,6 +9,7 @@
  *   step_net.c      namespaces, what runs in them
  *   step_nfs.c      NFS servers: start, NULL, root handle
  *   step_addr.c     the service address
+ *   step_plain.c    connections of clients without a proxy, when it moves
  *
  * A message is one record of the SEQPACKET socket: its head, then text.
  */
@@ -86,6 +87,17 @@ int step_stop_other(const struct step_context *c);
 int step_root(const struct step_context *c);
 int step_address_up(const struct step_context *c);
 int step_address_down(const struct step_context *c);
+
+/* step_plain.c: the service address has gone; it has come. Whose connections
+ * there were stands in this file of the volume, "ADDRESS PORT" in each line
+ * (own_plain.c writes it). What fails is said on standard error. */
+#define STEP_PLAIN_FILE ".hanfs/state/plain"
+void step_plain_end(const struct step_context *c);
+void step_plain_tell(const struct step_context *c);
+/* The segment that does it. tcp->check is 0 for IPv6. */
+struct tcphdr;
+void step_plain_segment(struct tcphdr *tcp, const struct hanfs_addr *from,
+    const struct hanfs_addr *to);
 
 /* step_fs.c */
 bool step_is_mounted(const char *mountpoint, dev_t device);
