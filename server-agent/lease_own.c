@@ -91,6 +91,8 @@ lease_own_written(struct lease *l, int error, uint64_t issued_ms,
 		lease_tell(l, LEASE_READY, LEASE_WHY_NONE, now_ms,
 		    "the control area is known; own slot %u, %s", l->cfg.slot,
 		    ctl_holding_names[l->own.holding]);
+		if (l->look_read != 0) /* asked before: not at the next poll */
+			(void)lease_want_read(l);
 	} else if (lease_is_owner(l) && l->sent.holding == CTL_HELD) {
 		renewed(l, until, done_ms, now_ms);
 	} else if (l->state == LEASE_RELEASING &&
