@@ -195,6 +195,7 @@ const struct conf_field conf_fields[] = {
 	AGENT(suspicion_ms, CONF_NUMBER, 50, 600000, "300"),
 	AGENT(silent_s, CONF_NUMBER, 1, 3600, "10"),
 	AGENT(undecidable_wait_s, CONF_NUMBER, 0, 86400, "300"),
+	AGENT(answer_s, CONF_NUMBER, 0, 86400, "300"),
 	AGENT(watchdog, CONF_PATH, 0, 0, CONF_DERIVED),
 	AGENT(watchdog_s, CONF_NUMBER, 1, 600, "10"),
 	AGENT(test_no_replay_table, CONF_BOOL, 0, 0, "false"),

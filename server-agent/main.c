@@ -247,6 +247,7 @@ make_relay(struct agent *a)
 	    .backoff_ms = 100,
 	    .no_replay_table = ca->test_no_replay_table,
 	    .undecidable_ms = ca->undecidable_wait_s * 1000,
+	    .answer_ms = ca->answer_s * 1000,
 	    .note = note};
 
 	if (rc.no_replay_table)

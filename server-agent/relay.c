@@ -325,6 +325,8 @@ tick_client(struct relay *r, struct relay_client *cl, uint64_t now_ms)
 	}
 	LIST_FOREACH(t, &cl->tables, next)
 		table_expire(r, t, now_ms);
+	if (r->watch)
+		links_watch(r, cl, now_ms);
 }
 
 void
@@ -336,6 +338,9 @@ relay_tick(struct relay *r, uint64_t now_ms)
 		if (r->logs[i] != NULL)
 			asks_tick(r->logs[i], now_ms);
 	undecided_tick(r, now_ms);
+	r->watch = r->cfg.answer_ms > 0 && now_ms >= r->watch_ms;
+	if (r->watch)
+		r->watch_ms = now_ms + RELAY_WATCH_MS;
 	for (cl = LIST_FIRST(&r->clients); cl != NULL; cl = next) {
 		next = LIST_NEXT(cl, next);
 		tick_client(r, cl, now_ms);

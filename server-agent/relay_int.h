@@ -95,6 +95,7 @@ struct relay_entry {
 	bool passing; /* to the asker */
 	uint64_t kconn, incarnation; /* who asked last: ACK names these */
 	uint64_t since_ms;
+	uint64_t watched_ms; /* seen to run since; 0: not yet */
 	uint64_t expires_ms; /* by the clock of its list */
 	TAILQ_ENTRY(relay_entry) on_kept;
 	struct key_req keys;
@@ -147,6 +148,8 @@ struct relay_client {
 /* How long a late HELLO of a kernel connection that is over is refused:
  * longer than it can lie in a listen backlog. */
 #define RELAY_OVER_MS 120000u
+/* Between looks for calls without a reply. */
+#define RELAY_WATCH_MS 1000u
 
 enum link_state { LINK_DOWN, LINK_OPENING, LINK_UP };
 
@@ -213,6 +216,8 @@ struct relay {
 	bool serving[RELAY_VOLUMES_MAX];
 	bool draining[RELAY_VOLUMES_MAX], drained[RELAY_VOLUMES_MAX];
 	unsigned ndraining;
+	bool watch; /* in this tick: links_watch() */
+	uint64_t watch_ms;
 	struct vlog *logs[RELAY_VOLUMES_MAX]; /* NULL: has none */
 	struct forbidden *forbidden[RELAY_VOLUMES_MAX];
 	LIST_HEAD(, relay_client) clients;
@@ -276,6 +281,8 @@ void hello_link_result(struct relay_kconn *k, bool up, uint64_t now_ms);
 
 /* relay_link.c */
 void link_open(struct relay_link *l);
+/* Links whose backend owes a reply for too long are given up. */
+void links_watch(struct relay *r, struct relay_client *cl, uint64_t now_ms);
 
 /* relay_call.c */
 /* To the backend. */

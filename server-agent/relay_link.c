@@ -2,6 +2,7 @@
  * Links, the connections to backends, and what becomes of the calls of one
  * that is lost. See relay.h.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "server-agent/relay_log.h"
@@ -153,4 +154,54 @@ relay_link_down(struct relay_link *l, const char *cause, uint64_t now_ms)
 			conn_close(k->conns[i], RELAY_R_BACKEND_LOST, now_ms);
 	kconn_settle(r, k);
 	table_resume(r);
+}
+
+/* --- a reply that does not come */
+
+static const struct relay_entry *
+overdue(const struct relay *r, struct relay_link *l, uint64_t now_ms)
+{
+	struct relay_entry *e;
+
+	LIST_FOREACH(e, &l->calls, on_link) {
+		if (e->state != ENTRY_RUNNING)
+			continue;
+		if (e->watched_ms == 0)
+			e->watched_ms = now_ms;
+		else if (now_ms - e->watched_ms >= r->cfg.answer_ms)
+			return e;
+	}
+	return NULL;
+}
+
+/*
+ * A backend may drop a call and say nothing: knfsd does when it has no memory,
+ * or while it has the call in progress twice. A client of its own would send
+ * it again on the connection that it has; NFS-Ganesha 4.3 crashes on that when
+ * the call is running after all. So the link goes, and with it what was in
+ * progress on it, as when it is lost: what is logged is judged by the log,
+ * the rest is replayed by the clients.
+ */
+void
+links_watch(struct relay *r, struct relay_client *cl, uint64_t now_ms)
+{
+	struct relay_kconn *k, *next;
+	char why[80];
+
+	for (k = LIST_FIRST(&cl->kconns); k != NULL; k = next) {
+		next = LIST_NEXT(k, next);
+		for (unsigned i = 0; i < RELAY_PROGRAMS; i++) {
+			struct relay_link *l = &k->links[i];
+
+			if (l->state != LINK_UP || overdue(r, l, now_ms) == NULL)
+				continue;
+			snprintf(why, sizeof(why),
+			    "a call has had no answer for %llu s",
+			    (unsigned long long)r->cfg.answer_ms / 1000);
+			r->n.unanswered++;
+			relay_act(r, (struct relay_action){
+					 .type = RELAY_CLOSE_LINK, .link = l});
+			relay_link_down(l, why, now_ms);
+		}
+	}
 }

@@ -239,6 +239,7 @@ put_relay(json_t *o, const struct relay_counts *n)
 	put(o, "log_forbidden_handles", n->forbidden);
 	put(o, "log_undecidable", n->undecidable);
 	put(o, "log_tombs", n->tombs);
+	put(o, "links_unanswered", n->unanswered);
 	put(o, "log_suspects", n->suspects);
 	put(o, "log_given_up", n->give_ups);
 	put(o, "now_slots", n->slots);

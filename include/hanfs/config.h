@@ -199,6 +199,7 @@ struct config_agent {
 	uint64_t suspicion_ms; /* a peer silent so long on all networks */
 	uint64_t silent_s;     /* agent silent, kernel alive: then fenced */
 	uint64_t undecidable_wait_s; /* for an operator's verdict */
+	uint64_t answer_s; /* a backend may take so long; 0: for ever */
 	char watchdog[CONFIG_TEXT_MAX + 1]; /* device, "": none */
 	uint64_t watchdog_s;
 	bool test_no_replay_table; /* replays run again: for tests */

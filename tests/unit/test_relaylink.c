@@ -455,6 +455,48 @@ half_a_reply_is_none(void **state)
 	bed_end(&b);
 }
 
+/* The backend has dropped a call and said nothing: its link goes after a long
+ * time, and the client's replay runs it. */
+static void
+dropped_call_is_replayed(void **state)
+{
+	struct bed b = bed_config();
+	struct bed_conn a;
+	struct relay_speaker who = bed_who(1, 1);
+
+	(void)state;
+	b.cfg.answer_ms = 300000;
+	bed_begin(&b);
+	bed_open(&b, &a, who, 5, NET_A, 1);
+	bed_call(&b, &a, 1, NFS3_CREATE, "x");
+	bed_call(&b, &a, 2, NFS3_CREATE, "y");
+	bed_pass(&b, 1000); /* seen to run */
+	bed_reply(&b, b.link[0], 2);
+	bed_pass(&b, 299000);
+	assert_non_null(a.rc);
+	assert_int_equal(b.closes, 0);
+	bed_pass(&b, 2000);
+	assert_int_equal(b.closes, 1);
+	assert_null(a.rc);
+	assert_int_equal(a.reason, RELAY_R_BACKEND_LOST);
+	assert_int_equal(bed_count(&b).unanswered, 1);
+	assert_int_equal(bed_count(&b).in_progress, 0);
+	bed_pass(&b, 200);
+	bed_open(&b, &a, who, 5, NET_A, 2);
+	assert_int_equal(b.opens, 2);
+	bed_call(&b, &a, 2, NFS3_CREATE, "y"); /* answered before */
+	assert_int_equal(b.sent, 2);
+	bed_call(&b, &a, 1, NFS3_CREATE, "x");
+	assert_int_equal(b.sent, 3);
+	bed_reply(&b, b.link[2], 1);
+	/* nothing is owed: the link stays, however long */
+	bed_pass(&b, 600000);
+	bed_pass(&b, 1000);
+	assert_int_equal(b.closes, 1);
+	bed_gone(&b, &a);
+	bed_end(&b);
+}
+
 int
 main(void)
 {
@@ -462,6 +504,7 @@ main(void)
 	    cmocka_unit_test(hello_waits_for_the_backend),
 	    cmocka_unit_test(lost_link_puts_calls_in_doubt),
 	    cmocka_unit_test(lost_link_tells_the_last_asker),
+	    cmocka_unit_test(dropped_call_is_replayed),
 	    cmocka_unit_test(keys_hold_calls_back),
 	    cmocka_unit_test(waiting_calls_of_a_lost_link),
 	    cmocka_unit_test(idle_kernel_connection_ends),

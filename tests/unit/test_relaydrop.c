@@ -1,0 +1,86 @@
+/*
+ * A backend that drops a logged call and says nothing: it is ended, and the
+ * log says whether the call ran.
+ */
+#include <errno.h>
+
+#include "tests/unit/logbed.h"
+
+static void
+make_dir(struct bytes *c, const struct minifs *fs, const char *name)
+{
+	static const struct nfs3_sattr mode = {.set_mode = true, .mode = 0750};
+
+	vb_put_call(c, NFS3_MKDIR, 0);
+	vb_put_dirop(c, fs, 1, name);
+	vb_put_sattr(c, &mode);
+}
+
+/* After `ms` without a reply. */
+static struct lb *
+drop(struct lb_conn *c, struct bytes *call, uint64_t ms)
+{
+	struct lb *b = lb_new();
+
+	b->cfg.answer_ms = 300000;
+	lb_start(b);
+	lb_hello(b, c, 1, 1, NULL, 0);
+	b->hold_backend = true;
+	make_dir(call, &b->d.fs, "new");
+	lb_put(b, c, call);
+	assert_int_equal(b->ncalls, 1);
+	lb_pass(b, 1000);
+	lb_pass(b, ms);
+	return b;
+}
+
+static void
+slow_is_not_dropped(void **state)
+{
+	struct lb_conn c;
+	struct bytes call;
+	struct lb *b = drop(&c, &call, 299000);
+
+	(void)state;
+	assert_int_equal(b->suspects, 0);
+	b->hold_backend = false;
+	lb_settle(b);
+	assert_int_equal(lb_status(&c), NFS3_OK);
+	assert_int_equal(b->mutations, 1);
+	lb_pass(b, 400000);
+	lb_pass(b, 1000);
+	assert_int_equal(b->suspects, 0);
+	lb_free(b);
+}
+
+static void
+dropped_is_judged(void **state)
+{
+	struct lb_conn c;
+	struct bytes call;
+	struct lb *b = drop(&c, &call, 301000);
+
+	(void)state;
+	assert_int_equal(b->suspects, 1);
+	assert_int_equal(c.sent, 0);
+	/* the backend was ended, and nothing had run */
+	lb_gone(b, &c);
+	b->hold_backend = false;
+	assert_true(lb_recover(b));
+	lb_hello(b, &c, 1, 2, NULL, 0);
+	lb_put(b, &c, &call);
+	assert_int_equal(lb_status(&c), NFS3_OK);
+	assert_int_equal(b->mutations, 1);
+	lb_free(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(slow_is_not_dropped),
+	    cmocka_unit_test(dropped_is_judged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
