@@ -132,6 +132,7 @@ start_volume(struct agent *a, unsigned i)
 		v->told = v->serving ? HB_SERVING : HB_STANDBY;
 		v->epoch = 1;
 	}
+	proc_fit_start(a, i);
 	relay_volume_set(a->relay, i, v->serving, a->now_ms);
 	if (v->here)
 		log_info("volume %s: %s", v->cfg->name,
@@ -170,6 +171,7 @@ agent_stop(struct agent *a)
 {
 	own_stop(a);
 	listen_stop(a);
+	proc_fit_stop(a);
 	event_del(&a->tick);
 	close(a->ticker);
 	agent_now(a);

@@ -64,6 +64,7 @@ struct agent_volume {
 	uint16_t next_port; /* where the search for a reserved port begins */
 	size_t queued;      /* for its backend, on all links */
 	bool full;          /* its connections are not read */
+	struct fit *fit;    /* what it is served with; NULL: not here */
 };
 
 struct agent_counts {
@@ -166,6 +167,13 @@ void agent_act(struct agent *a);
 /* The same, writes, and frees what is closed: at the end of each event. */
 void agent_settle(void *agent);
 
+/* start.c, for servers that own volumes by lease: may it, and the helper;
+ * both end the program after logging why not. start_check(): for
+ * preflight_ready(). */
+int start_check(const struct agent *a);
+void start_helper(struct agent *a, const char *run_dir);
+void start_boot(const struct agent *a, const char *state_dir);
+
 /* reach.c: 0, or -1 after logging why. */
 int reach_start(struct agent *a);
 void reach_stop(struct agent *a);
@@ -206,6 +214,11 @@ void proc_hello_answer(
     struct netconn *c, const struct relay_hello_answer *answer);
 
 const char *proc_status_name(unsigned status);
+
+/* proc_fit.c */
+void proc_fit_start(struct agent *a, unsigned volume);
+void proc_fit_stop(struct agent *a);
+bool proc_fit(struct netconn *c, uint32_t xid, struct cursor args);
 
 /* backend.c */
 void backend_open(struct agent *a, struct relay_link *link);

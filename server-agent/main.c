@@ -16,7 +16,6 @@
 #include "hanfs/log.h"
 #include "hanfs/privs.h"
 #include "server-agent/agent.h"
-#include "server-agent/bootid.h"
 #include "server-agent/format.h"
 #include "server-agent/own.h"
 #include "server-agent/preflight.h"
@@ -320,80 +319,33 @@ start_heartbeats(
 	a->boot = hbsend_boot(a->hb);
 }
 
-static bool
-is_managed(const struct agent *a, const struct config_volume *v)
-{
-	bool here = false;
-
-	for (unsigned k = 0; k < v->ncandidates; k++)
-		here |= v->candidates[k] == a->server;
-	return here && v->storage.device[0] != '\0';
-}
-
-/* Before anything that makes this process large, or takes its powers. */
-static void
-start_helper(struct agent *a, const struct options *o)
-{
-	bool any = false;
-
-	for (unsigned i = 0; i < a->nvolumes; i++)
-		any |= is_managed(a, &a->cfg->volumes[i]);
-	if (!any)
-		return;
-	a->steps = steps_new(a->cfg, a->server, o->run);
-	if (a->steps == NULL)
-		exit(1);
-}
-
-/* Where the state directory was lost, the control areas know a boot id. */
-static void
-raise_boot(const struct agent *a, const struct options *o)
-{
-	char error[CTL_ERROR_LEN + BOOTID_ERROR_LEN];
-
-	for (unsigned i = 0; i < a->nvolumes; i++) {
-		const struct config_volume *v = &a->cfg->volumes[i];
-		struct ctl_want want = {.path = v->storage.control,
-		    .cluster = a->cfg->cluster,
-		    .volume = v->name,
-		    .volume_id = v->id,
-		    .server_id = a->cfg->servers[a->server].id};
-		uint64_t boot = 0;
-
-		if (!is_managed(a, v) ||
-		    v->storage.arbiter != CONFIG_ARBITER_DISK)
-			continue;
-		if (ctlarea_boot_floor(&want, &boot, error) == -1)
-			fatal("%s", error);
-		if (boot > 0 && bootid_floor(o->state, boot, error) == -1)
-			fatal("%s", error);
-	}
-}
-
-static void
+static int /* for preflight_ready() */
 set_up(struct agent *a, const struct options *o)
 {
 	struct key_pair pair;
+	int go;
 
 	a->cfg = config_load_or_exit(o->config);
 	a->nvolumes = a->cfg->nvolumes;
 	find_self(a, o);
 	if (daemon_run_dir(o->run) == -1 || daemon_state_dir(o->state) == -1)
 		exit(1);
-	start_helper(a, o);
+	go = start_check(a);
+	start_helper(a, o->run);
 	make_base(a);
 	make_pools(a);
 	make_relay(a);
 	if (show_start(a, o->run) == -1)
 		exit(1);
 	read_key(a, &pair);
-	raise_boot(a, o);
+	start_boot(a, o->state);
 	drop_privileges(a->cfg);
 	start_heartbeats(a, o, &pair);
 	evsignal_assign(&a->term, a->base, SIGTERM, on_signal, a);
 	evsignal_assign(&a->intr, a->base, SIGINT, on_signal, a);
 	event_add(&a->term, NULL);
 	event_add(&a->intr, NULL);
+	return go;
 }
 
 static void
@@ -437,6 +389,7 @@ main(int argc, char **argv)
 	    .run = DAEMON_RUN_DIR,
 	    .state = DAEMON_STATE_DIR,
 	    .level = LOG_LEVEL_INFO};
+	int go;
 
 	parse_options(&o, argc, argv);
 	log_open("hanfs-agent", o.level);
@@ -445,11 +398,12 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (o.format.volume != NULL || o.check)
 		return run_tool(&a, &o);
-	set_up(&a, &o);
+	go = set_up(&a, &o);
 	if (agent_start(&a) == -1 || reach_start(&a) == -1)
 		return 1;
 	log_notice("server %s of cluster %s: ready", o.name, a.cfg->cluster);
 	daemon_ready();
+	preflight_ready(go, true);
 	event_base_dispatch(a.base);
 	daemon_stopping();
 	tear_down(&a);

@@ -22,26 +22,32 @@ const char *const preflight_verdict_names[PREFLIGHT_VERDICTS] = {
     [PREFLIGHT_NOT_TRIED] = "not-tried",
 };
 
-/* In this order, for each volume: later ones use what earlier ones saw. */
-static const struct {
+/* In this order, for each volume: later ones use what earlier ones saw.
+ * `alone`: not beside an agent that starts. It has the device, or this
+ * server's slot, for itself for a moment, in which the agent would fail; or
+ * it takes the volume to be where `control` saw it. */
+static const struct check {
 	const char *name;
 	void (*run)(struct preflight *p);
+	bool alone;
 } volume_checks[] =
     {
-	{"control", preflight_control},
-	{"lease", preflight_lease},
-	{"device", preflight_device},
-	{"file-system", preflight_file_system},
-	{"form", preflight_form},
-	{"mountpoint", preflight_mountpoint},
-	{"fence", preflight_fence},
-	{"programs", preflight_programs},
-	{"service-address", preflight_service_address},
+	{"user", preflight_user, false},
+	{"control", preflight_control, false},
+	{"lease", preflight_lease, true},
+	{"device", preflight_device, true},
+	{"file-system", preflight_file_system, false},
+	{"form", preflight_form, true},
+	{"mountpoint", preflight_mountpoint, true},
+	{"fence", preflight_fence, false},
+	{"programs", preflight_programs, false},
+	{"service-address", preflight_service_address, true},
+	{"fit", preflight_fit, false},
 },
   host_checks[] = {
-      {"addresses", preflight_addresses},
-      {"rp-filter", preflight_rp_filter},
-      {"peers", preflight_peers},
+      {"addresses", preflight_addresses, false},
+      {"rp-filter", preflight_rp_filter, false},
+      {"peers", preflight_peers, false},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -217,7 +223,8 @@ check_volume(struct preflight *p, const struct config_volume *v)
 	p->area.owner = -1;
 	for (unsigned i = 0; i < COUNT(volume_checks); i++) {
 		p->check = volume_checks[i].name;
-		volume_checks[i].run(p);
+		if (!p->beside || !volume_checks[i].alone)
+			volume_checks[i].run(p);
 	}
 }
 
@@ -248,17 +255,14 @@ check_all(struct preflight *p)
 	}
 }
 
-int
-preflight_run(const struct config *cfg, unsigned self, bool json)
+static struct preflight *
+make(const struct config *cfg, unsigned self)
 {
+	static char path[4096];
 	struct preflight *p = calloc(1, sizeof(*p));
-	char path[4096];
-	int status;
 
 	if (p == NULL || (p->base = event_base_new()) == NULL)
 		fatal("no memory for --check");
-	if (geteuid() != 0)
-		fatal("--check needs to be root: it opens devices");
 	/* as the agent's helper looks for programs */
 	(void)snprintf(path, sizeof(path), "%s:/usr/local/sbin:/usr/sbin:/sbin",
 	    getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin");
@@ -268,6 +272,18 @@ preflight_run(const struct config *cfg, unsigned self, bool json)
 	p->path = path;
 	p->source = find_source;
 	find_interfaces(p);
+	return p;
+}
+
+int
+preflight_run(const struct config *cfg, unsigned self, bool json)
+{
+	struct preflight *p;
+	int status;
+
+	if (geteuid() != 0)
+		fatal("--check needs to be root: it opens devices");
+	p = make(cfg, self);
 	check_all(p);
 	if (json)
 		preflight_print_json(p, stdout);
@@ -277,4 +293,15 @@ preflight_run(const struct config *cfg, unsigned self, bool json)
 	event_base_free(p->base);
 	free(p);
 	return status;
+}
+
+/* For preflight_start.c. */
+struct preflight *
+preflight_beside(const struct config *cfg, unsigned self)
+{
+	struct preflight *p = make(cfg, self);
+
+	p->beside = true;
+	check_all(p);
+	return p;
 }

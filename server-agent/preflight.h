@@ -8,7 +8,9 @@
  *   preflight_fs.c    file system, and its form
  *   preflight_host.c  programs, mount point, addresses, rp_filter, clock
  *   preflight_net.c   fence, service address
+ *   preflight_fit.c   what the other servers' agents say of themselves
  *   preflight_peers.c peers' heartbeats, clock
+ *   preflight_start.c at the agent's start; its user
  *
  * A check sees the host through struct preflight: tests give it a root
  * directory, a PATH and interfaces of their own.
@@ -72,6 +74,7 @@ struct preflight {
 	struct event_base *base;
 	unsigned nifs;
 	struct preflight_if ifs[PREFLIGHT_IFS_MAX];
+	bool beside; /* an agent that starts: not all can be looked at */
 
 	/* Since a peer's lease was seen to advance, or it was heard. */
 	bool lives[CONFIG_SERVERS_MAX];
@@ -87,6 +90,20 @@ struct preflight {
 /* Runs it for server `self`; prints; the exit status: 0 all is well, 1
  * something is wrong, 3 there are only warnings. */
 int preflight_run(const struct config *cfg, unsigned self, bool json);
+
+/*
+ * For the agent's own start: a process beside it, which waits for
+ * preflight_ready(), looks at all that can be looked at while an agent may
+ * mount at any moment, and logs what is wrong, with its cure. Before threads
+ * and privileges' end; a descriptor for preflight_ready(), or -1 after
+ * logging why.
+ */
+int preflight_start(const struct config *cfg, unsigned self);
+/* The agent is up; or was not, and then nothing is looked at (-1 too). */
+void preflight_ready(int fd, bool up);
+/* Why a server with this configuration may not own volumes at all: static
+ * text with its cure; NULL: it may. Nothing is looked at. */
+const char *preflight_refuses(const struct config *cfg, unsigned self);
 
 /* --- between the files, and for tests */
 
@@ -118,6 +135,11 @@ const struct preflight_if *preflight_if_of(
 bool preflight_find_program(
     const struct preflight *p, const char *name, char *buf, size_t size);
 
+/* All but what must not be done beside an agent that starts; never NULL. */
+struct preflight *preflight_beside(const struct config *cfg, unsigned self);
+
+/* preflight_start.c */
+void preflight_user(struct preflight *p);
 /* preflight_disk.c */
 void preflight_control(struct preflight *p);
 void preflight_lease(struct preflight *p);
@@ -133,6 +155,11 @@ void preflight_rp_filter(struct preflight *p);
 /* preflight_net.c */
 void preflight_fence(struct preflight *p);
 void preflight_service_address(struct preflight *p);
+/* preflight_fit.c: and of what a server has said of itself (fit.h). */
+void preflight_fit(struct preflight *p);
+struct fit;
+void preflight_judge_fit(struct preflight *p, const char *server,
+    const struct fit *own, const struct fit *his);
 /* preflight_peers.c */
 void preflight_peers(struct preflight *p); /* and the clock */
 

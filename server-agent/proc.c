@@ -323,6 +323,9 @@ dispatch(struct netconn *c, const struct rpc_call *call)
 	case AGENT_STATUS:
 		ok = do_status(c, call->xid, call->args);
 		break;
+	case AGENT_FIT:
+		ok = proc_fit(c, call->xid, call->args);
+		break;
 	default:
 		proc_send_answer(c, call->xid, RPC_ANSWER_PROC_UNAVAIL);
 		break;

@@ -9,7 +9,7 @@ import socket
 import struct
 
 AGENT, NFS, MOUNT = 0x2048414E, 100003, 100005
-NULL, HELLO, FENCE, ACK, SUBSCRIBE, STATUS = range(6)
+NULL, HELLO, FENCE, ACK, SUBSCRIBE, STATUS, FIT = range(7)
 (OK, BAD_VERSION, WRONG_CLUSTER, NO_VOLUME, NOT_OWNER, BAD_TOKEN,
  OLD_INCARNATION, FENCED, BACKEND_DOWN, LIMIT, BAD_ARGUMENT,
  NO_HELLO) = range(12)
@@ -212,6 +212,14 @@ def status(conn):
                 "finished"):
         out[key] = r.u32()
     return out
+
+
+def fit(conn, cluster, volume):
+    """(status, {setting: value}) of a volume, as the server has it."""
+    r = conn.call(1, AGENT, 1, FIT, name(cluster) + name(volume), cred=None)
+    status_ = r.u32()
+    return status_, {r.opaque().decode(): r.opaque().decode()
+                     for _ in range(r.u32())}
 
 
 # -- NFS version 3: arguments as bytes, results as far as tests look
