@@ -2,7 +2,6 @@
  * Records and slots as bytes. See logrec.h. Pure.
  */
 #include <assert.h>
-#include <sodium.h>
 #include <string.h>
 
 #include "hanfs/crc32c.h"
@@ -20,6 +19,9 @@ enum {
  * at once. And what comes first is all in the head. */
 _Static_assert(FIXED + 4 + 4 + LOGREC_REPLY_MAX <= LOGSLOT_ROOM,
     "a completion does not fit into one slot");
+_Static_assert(
+    FIXED + 8 + 8 + 4 + LOGREC_NAME_LEN * LOGREC_NAMES_MAX <= LOGSLOT_ROOM,
+    "a tomb does not fit into one slot");
 _Static_assert(FIXED + 8 + RPC_AUTH_MAX + 8 + LOGREC_ARGS_MAX +
 		       LOGREC_REST_LEN + 4 + LOGREC_PRE_MAX <=
 		   LOGREC_MAX,
@@ -129,6 +131,7 @@ put_record(struct writer *w, const struct logrec *r)
 	case LOGREC_TOMB:
 		put_u64(w, r->expired);
 		put_u64(w, r->last_wall_ms);
+		put_opaque(w, &r->names);
 		break;
 	case LOGREC_FREE:
 	case LOGREC_KINDS:
@@ -148,12 +151,20 @@ within_bounds(const struct logrec *r)
 	case LOGREC_DONE:
 		return r->reply.len <= LOGREC_REPLY_MAX && r->how < LOGREC_HOWS;
 	case LOGREC_TOMB:
-		return true;
+		return r->names.len % LOGREC_NAME_LEN == 0 &&
+		       r->names.len / LOGREC_NAME_LEN <= LOGREC_NAMES_MAX;
 	case LOGREC_FREE:
 	case LOGREC_KINDS:
 		break;
 	}
 	return false;
+}
+
+/* The lowest that has it. */
+static uint8_t
+version_of(enum logrec_kind kind)
+{
+	return kind == LOGREC_TOMB ? 2 : 1;
 }
 
 static unsigned
@@ -184,7 +195,7 @@ static void
 seal(uint8_t *out, const struct header *h, size_t len)
 {
 	be32_put(out, MAGIC);
-	out[4] = LOGREC_VERSION;
+	out[4] = version_of(h->kind);
 	out[5] = h->kind;
 	out[6] = h->part;
 	out[7] = h->parts;
@@ -243,41 +254,6 @@ logrec_encode_free(uint32_t volume, uint32_t slot, uint64_t seq, uint64_t write,
 	seal(out, &h, 0);
 }
 
-/* --- arguments */
-
-void
-logrec_rest(uint8_t out[LOGREC_REST_LEN], const uint8_t *target, uint32_t len)
-{
-	static const uint8_t zero[4];
-	crypto_generichash_state st;
-
-	crypto_generichash_init(&st, NULL, 0, LOGREC_REST_LEN);
-	crypto_generichash_update(&st, target, len);
-	crypto_generichash_update(&st, zero, (0u - len) & 3u);
-	crypto_generichash_final(&st, out, LOGREC_REST_LEN);
-}
-
-int
-logrec_set_args(struct logrec *r, const struct call_info *info)
-{
-	const struct nfs3_bytes *target = &info->nfs.target;
-	size_t len = info->rpc.args.left;
-
-	memset(r->rest, 0, sizeof(r->rest));
-	r->args.p = info->rpc.args.p;
-	if (len > LOGREC_MAX)
-		return -1;
-	r->args_len = (uint32_t)len;
-	if (len > LOGREC_ARGS_MAX) {
-		if (target->p == NULL)
-			return -1;
-		len = (size_t)(target->p - r->args.p);
-		logrec_rest(r->rest, target->p, target->len);
-	}
-	r->args.len = (uint32_t)len;
-	return len <= LOGREC_ARGS_MAX ? 0 : -1;
-}
-
 /* --- reading */
 
 static enum logrec_error
@@ -289,6 +265,8 @@ check_header(const uint8_t *p, struct logslot *s)
 	    (s->part == 0) != (s->first == s->slot))
 		return LOGREC_E_HEADER;
 	s->kind = p[5];
+	if (s->version > version_of(s->kind))
+		return LOGREC_E_HEADER;
 	if (s->kind == LOGREC_FREE)
 		return s->record_len == 0 && s->parts == 1 ? LOGREC_OK
 							   : LOGREC_E_HEADER;
@@ -313,7 +291,8 @@ logslot_parse(const uint8_t *value, size_t len, uint32_t volume, uint32_t slot,
 		return LOGREC_E_MAGIC;
 	if (be32_get(value + CRC_AT) != crc32c(0, value, CRC_AT))
 		return LOGREC_E_CRC;
-	if (value[4] != LOGREC_VERSION)
+	out->version = value[4];
+	if (out->version == 0 || out->version > LOGREC_VERSION)
 		return LOGREC_E_VERSION;
 	if (be32_get(value + 8) != volume)
 		return LOGREC_E_VOLUME;
@@ -399,7 +378,16 @@ take_done(struct cursor *c, struct logrec *r)
 }
 
 static bool
-take_record(struct cursor *c, struct logrec *r)
+take_tomb(struct cursor *c, unsigned version, struct logrec *r)
+{
+	return cursor_u64(c, &r->expired) && cursor_u64(c, &r->last_wall_ms) &&
+	       (version < 2 || take_bytes(c, LOGREC_NAME_LEN * LOGREC_NAMES_MAX,
+				   &r->names)) &&
+	       r->names.len % LOGREC_NAME_LEN == 0;
+}
+
+static bool
+take_record(struct cursor *c, unsigned version, struct logrec *r)
 {
 	switch (r->kind) {
 	case LOGREC_INTENT:
@@ -407,8 +395,7 @@ take_record(struct cursor *c, struct logrec *r)
 	case LOGREC_DONE:
 		return take_done(c, r);
 	case LOGREC_TOMB:
-		return cursor_u64(c, &r->expired) &&
-		       cursor_u64(c, &r->last_wall_ms);
+		return take_tomb(c, version, r);
 	case LOGREC_FREE:
 	case LOGREC_KINDS:
 		break;
@@ -428,7 +415,7 @@ logrec_parse(const struct logslot *head, uint32_t volume, const uint8_t *bytes,
 	r->seq = head->seq;
 	r->write = head->write;
 	if (len != head->record_len || !take_fixed(&c, r) ||
-	    !take_record(&c, r) || c.left != 0)
+	    !take_record(&c, head->version, r) || c.left != 0)
 		return LOGREC_E_BODY;
 	return LOGREC_OK;
 }

@@ -13,7 +13,7 @@
  *	+---------------+---------------+---------------+---------------+
  *  0	|  magic "hanL"                                                 |
  *	+---------------+---------------+---------------+---------------+
- *  4	|  version = 1  |  kind         |  part         |  parts        |
+ *  4	|  version      |  kind         |  part         |  parts        |
  *	+---------------+---------------+---------------+---------------+
  *  8	|  volume id                                                    |
  * 12	|  slot: the one that this is in                                |
@@ -45,7 +45,7 @@
  *	if these are fewer: BLAKE2b of the rest 32 |
  *	pre-state opaque<LOGREC_PRE_MAX>
  *   DONE	how 4 | reply opaque<LOGREC_REPLY_MAX>
- *   TOMB	expired 8 | last_wall_ms 8
+ *   TOMB	expired 8 | last_wall_ms 8 | names opaque<8 * LOGREC_NAMES_MAX>
  *   FREE	has no bytes, also none of the above
  *
  * Arguments. All but SYMLINK's fit whole: the longest, RENAME with two names
@@ -53,6 +53,15 @@
  * to and with the target's length is kept, and the 32-byte BLAKE2b of the
  * target with its padding: a verdict compares that with what READLINK says,
  * and nobody runs a call from the log, the client brings its bytes again.
+ *
+ * Tombs. A tomb names the calls that it stands for, each by its XID and the
+ * first four bytes of its digest: what is not among them has not run. Beyond
+ * LOGREC_NAMES_MAX the oldest are left out; then expired, which counts all,
+ * is more than there are names, and of an unknown call it cannot be told.
+ *
+ * Version. A slot says the lowest one that has what is in it, so that a log
+ * without tombs can go back to an older hanfs: 2 for a TOMB, else 1. A TOMB
+ * of version 1 has no names, as if all of them had been left out.
  *
  * What is free. A slot whose record is acknowledged is not written again for
  * that. Instead each record brings a map of LOGREC_MAP_SLOTS slots as it is
@@ -75,12 +84,14 @@
 #define LOGSLOT_ROOM     (LOGSLOT_LEN - LOGSLOT_HEAD - 4u) /* 1,852 */
 #define LOGREC_PARTS_MAX 3u
 #define LOGREC_MAX       (LOGREC_PARTS_MAX * LOGSLOT_ROOM)
-#define LOGREC_VERSION   1u
+#define LOGREC_VERSION   2u /* the highest; all from 1 on are read */
 
 #define LOGREC_ARGS_MAX  2304u
 #define LOGREC_REST_LEN  32u
 #define LOGREC_PRE_MAX   1024u
 #define LOGREC_REPLY_MAX 1024u
+#define LOGREC_NAME_LEN  8u
+#define LOGREC_NAMES_MAX 200u
 #define LOGREC_MAP_SLOTS 1024u
 #define LOGREC_MAP_LEN   (LOGREC_MAP_SLOTS / 8)
 
@@ -88,8 +99,8 @@ enum logrec_kind {
 	LOGREC_FREE,   /* as formatted, or given back */
 	LOGREC_INTENT, /* this call may run, or have run */
 	LOGREC_DONE,   /* it ran, with this reply; always one slot */
-	LOGREC_TOMB,   /* a reply that this client never acknowledged is gone:
-			* what it asks for again may have run */
+	LOGREC_TOMB,   /* replies that this client never acknowledged are
+			* gone: the calls that it names have run */
 	LOGREC_KINDS
 };
 extern const char *const logrec_kind_names[LOGREC_KINDS];
@@ -158,7 +169,11 @@ struct logrec {
 
 	/* TOMB */
 	uint64_t expired, last_wall_ms; /* how many, when the last */
+	struct nfs3_bytes names;        /* LOGREC_NAME_LEN each, oldest first */
 };
+
+/* What a tomb calls a call. */
+void logrec_name(const struct call_id *id, uint8_t out[LOGREC_NAME_LEN]);
 
 /*
  * Sets args_len, args and rest for the call of info, whose arguments are
@@ -195,7 +210,7 @@ void logrec_encode_free(uint32_t volume, uint32_t slot, uint64_t seq,
 /* A slot's value, checked, taken apart; bytes borrows from the value. */
 struct logslot {
 	enum logrec_kind kind;
-	unsigned part, parts;
+	unsigned version, part, parts;
 	uint32_t slot, first, record_len;
 	uint64_t seq, write;
 	const uint8_t *bytes; /* of the record, this part's */

@@ -187,7 +187,7 @@ struct relay_counts {
 	uint64_t unlogged;     /* calls that cannot be logged: RPCSEC_GSS */
 	uint64_t forbidden;    /* calls into the volume's own directories */
 	uint64_t undecidable;  /* calls nobody can answer for */
-	uint64_t tombs;        /* written */
+	uint64_t tombs;        /* made */
 	uint64_t suspects, give_ups;
 	uint64_t unanswered; /* links given up: no reply for answer_ms */
 	unsigned clients, kconns, conns;

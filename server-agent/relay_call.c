@@ -181,7 +181,7 @@ entry_take_keys(
 
 /* What is known of a call without a reply (enum entry_mark). */
 static enum entry_mark
-known_mark(struct relay *r, struct relay_table *t, struct relay_entry *known)
+known_mark(struct relay *r, struct relay_entry *known)
 {
 	enum entry_mark mark;
 
@@ -189,10 +189,8 @@ known_mark(struct relay *r, struct relay_table *t, struct relay_entry *known)
 		return MARK_NONE;
 	mark = known->mark;
 	/* Its tomb stays for as long as the client is known. */
-	if (mark != MARK_NOT_RUN && t->tomb == NULL) {
-		t->tomb = known->slot;
-		known->slot = NULL;
-	}
+	if (mark != MARK_NOT_RUN)
+		slot_entomb(r, known);
 	entry_free(r, known);
 	return mark;
 }
@@ -246,9 +244,9 @@ begin(struct relay_conn *c, struct relay_link *l, struct rec *rec,
 	}
 	entry_ask(e, c);
 	link_open(l);
-	mark = known_mark(r, t, known);
+	mark = known_mark(r, known);
 	if (el != NULL && mark == MARK_NONE &&
-	    log_was_sent(c->kconn, info->id.xid)) {
+	    tomb_tells(c->kconn, &info->id)) {
 		r->n.undecidable++;
 		mark = MARK_UNDECIDED;
 	}

@@ -16,7 +16,8 @@
  *   relay_ask.c     calls of our own: what is there before, or now
  *   relay_commit.c  records on their way to the disk, syncs, who waits
  *   relay_gate.c    what has changed and is not durable yet
- *   relay_tomb.c    slots given back, tombs, undecidable calls
+ *   relay_tomb.c    slots given back, tombs
+ *   relay_undecided.c  calls nobody can answer for, operators' verdicts
  *   relay_recover.c the log's records become entries again
  *   relay_judge.c   calls in doubt
  */
@@ -66,6 +67,7 @@ enum entry_mark {
 
 struct entry_log;
 struct relay_entry;
+struct tomb;
 TAILQ_HEAD(commit_list, relay_entry);
 #define GATE_MAX 5u
 
@@ -123,9 +125,7 @@ struct relay_table {
 	unsigned in_progress;
 	unsigned nkept[KEPT_LISTS];
 	struct kept_list kept[KEPT_LISTS];
-	/* Replies that were never acknowledged have expired. */
-	struct slotmap_rec *tomb;
-	uint64_t buried, buried_ms; /* how many; by the wall's clock */
+	struct tomb *tomb; /* replies that nobody acknowledged have expired */
 };
 
 struct relay_client {

@@ -182,10 +182,8 @@ doubt_write(struct doubt *d, enum logrec_kind kind)
 		w->rec.how = LOGREC_REBUILT;
 		w->rec.reply =
 		    (struct nfs3_bytes){rec_head(d->e->rec), d->e->rec->len};
-	} else if (kind == LOGREC_TOMB) {
-		w->rec.expired = 1;
-		w->rec.last_wall_ms = d->v->wall_ms;
-	}
+	} else if (kind == LOGREC_TOMB)
+		tomb_of_one(w, &d->id);
 	write_issue(w);
 }
 
@@ -379,16 +377,11 @@ void
 relay_recover_judge(struct relay *r, unsigned volume, uint64_t now_ms)
 {
 	struct vlog *v = r->logs[volume];
-	struct relay_client *cl;
-	struct relay_table *t;
 	struct doubt *d, *next;
 
 	assert(v != NULL && v->mode == VLOG_READING);
 	v->mode = VLOG_JUDGING;
-	LIST_FOREACH(cl, &r->clients, next)
-		LIST_FOREACH(t, &cl->tables, next)
-			if (t->volume == volume)
-				table_orphan_old(r, t, now_ms);
+	recover_tables(v, now_ms);
 	if (LIST_EMPTY(&v->doubts)) {
 		v->last = LAST_WAITS;
 		commit_ask(v);

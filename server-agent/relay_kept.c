@@ -112,11 +112,20 @@ table_ack(struct relay *r, struct relay_table *t, struct relay_kconn *k,
 	return n;
 }
 
+/* While calls in doubt are judged, their slots are not to be touched. */
+static bool
+is_busy(const struct relay *r, const struct relay_table *t)
+{
+	const struct vlog *v = r->logs[t->volume];
+
+	return v != NULL && v->mode != VLOG_ON;
+}
+
 static void
 orphans_limit(struct relay *r, struct relay_table *t)
 {
-	while (t->nkept[KEPT_ORPHAN] / ORPHAN_QUOTAS >=
-	       r->cfg.client_entries_max) {
+	while (!is_busy(r, t) && t->nkept[KEPT_ORPHAN] / ORPHAN_QUOTAS >=
+				     r->cfg.client_entries_max) {
 		r->n.unacked_expired++;
 		slot_bury(r, TAILQ_FIRST(&t->kept[KEPT_ORPHAN]));
 		entry_free(r, TAILQ_FIRST(&t->kept[KEPT_ORPHAN]));
@@ -174,7 +183,7 @@ table_expire(struct relay *r, struct relay_table *t, uint64_t now_ms)
 {
 	uint64_t clock = client_clock(t->client, now_ms);
 
-	for (unsigned i = 0; i < KEPT_LISTS; i++) {
+	for (unsigned i = 0; !is_busy(r, t) && i < KEPT_LISTS; i++) {
 		uint64_t now = i == KEPT_UNACKED ? now_ms : clock;
 		struct relay_entry *e;
 

@@ -90,9 +90,8 @@ slot_give(struct relay *r, struct relay_entry *e)
 
 /*
  * A client's calls find no slot: replies of one that never acknowledges go,
- * oldest first; then those that an older incarnation of its proxy left give
- * their slots, and what no connection of it asks for since a recovery. These
- * stay in memory, and a tomb tells of them.
+ * oldest first; then what an older incarnation left, and what no connection
+ * asks for since a recovery: these stay in memory, a tomb names them.
  */
 static bool
 slot_make_room(struct relay *r, struct relay_table *t)
@@ -136,7 +135,8 @@ log_prepare(struct vlog *v, struct relay_table *t, const struct call_info *info,
 	}
 	do
 		res = slotmap_reserve(v->slots, t->client->id, n, slotp);
-	while (res != SLOTMAP_OK && slot_make_room(v->r, t));
+	while (
+	    res != SLOTMAP_OK && tomb_gives(t) < n && slot_make_room(v->r, t));
 	if (res != SLOTMAP_OK) {
 		v->r->n.slot_waits++;
 		log_forget(el);

@@ -182,13 +182,27 @@ void gate_refuse(
 /* relay_tomb.c */
 /* Gives an entry's slot back. */
 void slot_release(struct relay *r, struct relay_entry *e);
-/* The same of one that expires unacknowledged: it leaves a trace. */
+/* Its slot goes to the tomb, and is free once that names its call. */
+void slot_entomb(struct relay *r, struct relay_entry *e);
+/* The same if it expires unacknowledged and needs a trace; else it keeps the
+ * slot. */
 void slot_bury(struct relay *r, struct relay_entry *e);
+/* Slots that are about to be free. */
+unsigned tomb_gives(const struct relay_table *t);
+void tomb_forget(struct relay_table *t);
+/* A tomb that the scan found. 0, or -1: no memory. */
+int tomb_recover(struct vlog *v, struct relay_table *t,
+    const struct logrec *rec, struct slotmap_rec *slot);
+/* All that it found are one now. */
+void tomb_recovered(struct vlog *v, struct relay_table *t);
+/* One call's own, until it is asked for. */
+void tomb_of_one(struct relay_log *w, const struct call_id *id);
 /* Can this unknown call have run, and its entry have expired? */
-bool log_was_sent(struct relay_kconn *k, uint32_t xid);
+bool tomb_tells(struct relay_kconn *k, const struct call_id *id);
 /* What HELLO said of calls that were sent before. */
 void log_hello(struct relay *r, struct relay_kconn *k,
     const struct relay_hello *h, uint64_t now_ms);
+/* relay_undecided.c */
 /* e has its call, and nobody knows whether it ran. */
 void undecided_begin(struct vlog *v, struct relay_entry *e);
 void undecided_tick(struct relay *r, uint64_t now_ms);
@@ -201,6 +215,8 @@ void undecided_answer(
 /* relay_recover.c */
 struct relay_client *recover_client(
     struct vlog *v, const uint8_t id[CLIENT_ID_LEN], uint64_t incarnation);
+/* All records were read. */
+void recover_tables(struct vlog *v, uint64_t now_ms);
 
 /* relay_judge.c: copies. 0, or -1: no memory. */
 int doubt_new(struct vlog *v, const struct logscan_record *record,

@@ -44,8 +44,7 @@ table_clear(struct relay *r, struct relay_table *t)
 	for (unsigned i = 0; i < KEPT_LISTS; i++)
 		while (!TAILQ_EMPTY(&t->kept[i]))
 			entry_free(r, TAILQ_FIRST(&t->kept[i]));
-	t->tomb = NULL;
-	t->buried = 0;
+	tomb_forget(t);
 }
 
 typedef void kconn_fn(struct relay *r, struct relay_kconn *k);
@@ -167,19 +166,6 @@ recover_reply(struct vlog *v, struct relay_table *t, const struct logrec *rec,
 	return 0;
 }
 
-static void
-recover_tomb(struct vlog *v, struct relay_table *t, const struct logrec *rec,
-    struct slotmap_rec *slot)
-{
-	t->buried += rec->expired;
-	if (t->tomb != NULL)
-		slotmap_release(v->slots, slot);
-	else {
-		t->tomb = slot;
-		v->found.tombs++;
-	}
-}
-
 int
 relay_recover_record(struct relay *r, unsigned volume,
     const struct logscan_record *record, uint64_t now_ms)
@@ -206,9 +192,22 @@ relay_recover_record(struct relay *r, unsigned volume,
 	case LOGREC_INTENT:
 		return doubt_new(v, record, slot);
 	case LOGREC_TOMB:
-		recover_tomb(v, t, rec, slot);
-		return 0;
+		return tomb_recover(v, t, rec, slot);
 	default:
 		return -1;
 	}
+}
+
+void
+recover_tables(struct vlog *v, uint64_t now_ms)
+{
+	struct relay_client *cl;
+	struct relay_table *t;
+
+	LIST_FOREACH(cl, &v->r->clients, next)
+		LIST_FOREACH(t, &cl->tables, next)
+			if (t->volume == v->volume) {
+				tomb_recovered(v, t);
+				table_orphan_old(v->r, t, now_ms);
+			}
 }

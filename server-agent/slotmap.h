@@ -27,9 +27,9 @@ extern const char *const slotmap_result_names[SLOTMAP_RESULTS];
 
 struct slotmap;
 
-/* What one record holds. Read it, do not change it. */
+/* What one record holds. Read it, do not change it, but for next. */
 struct slotmap_rec {
-	struct slotmap_rec *next; /* while it is free */
+	struct slotmap_rec *next; /* the holder's to use */
 	uint64_t seq;
 	unsigned nslots;
 	uint32_t slots[LOGREC_PARTS_MAX]; /* the head's first */

@@ -515,4 +515,31 @@ lb_status(const struct lb_conn *c)
 	return vb_status(c->last.p, c->last.len);
 }
 
+/* --- calls; vb_put_call() gives them XID 0x500 + procedure */
+
+static inline void
+make_call(struct bytes *c, const struct minifs *fs, uint32_t proc,
+    const char *name)
+{
+	static const struct nfs3_sattr mode = {.set_mode = true,
+	    .mode = 0640,
+	    .set_uid = true,
+	    .uid = 0,
+	    .set_gid = true,
+	    .gid = 77};
+
+	vb_put_call(c, proc, 0);
+	vb_put_dirop(c, fs, 1, name);
+	if (proc == NFS3_CREATE)
+		put32(c, NFS3_GUARDED);
+	if (proc == NFS3_CREATE || proc == NFS3_MKDIR)
+		vb_put_sattr(c, &mode);
+}
+
+static inline void
+set_xid(struct bytes *c, uint32_t xid)
+{
+	be32_put(c->p, xid);
+}
+
 #endif

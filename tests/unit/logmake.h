@@ -81,6 +81,9 @@ logmake_record(struct logrec *r, enum logrec_kind kind, uint32_t volume,
 	default:
 		r->expired = logmake_u64();
 		r->last_wall_ms = logmake_u64();
+		r->names.p = logmake_bytes;
+		r->names.len = LOGREC_NAME_LEN *
+			       (r->id.xid % (LOGREC_NAMES_MAX + 1));
 	}
 }
 
@@ -106,7 +109,8 @@ logmake_bodies_equal(const struct logrec *a, const struct logrec *b)
 		       logmake_bytes_equal(a->reply, b->reply);
 	default:
 		return a->expired == b->expired &&
-		       a->last_wall_ms == b->last_wall_ms;
+		       a->last_wall_ms == b->last_wall_ms &&
+		       logmake_bytes_equal(a->names, b->names);
 	}
 }
 

@@ -94,6 +94,16 @@ bounds(void **state)
 	r.seq = 0;
 	assert_int_equal(logrec_encode(&r, slots, values), 0);
 	assert_int_equal(logrec_parts(&r), 1); /* as it is before it has one */
+
+	logmake_record(&r, LOGREC_TOMB, VOLUME, 1, 1);
+	r.names.len = LOGREC_NAME_LEN * LOGREC_NAMES_MAX;
+	assert_int_equal(logrec_encode(&r, slots, values), 1);
+	read_back(values, 1, joined, &back);
+	assert_true(logmake_equal(&r, &back));
+	r.names.len += LOGREC_NAME_LEN;
+	assert_int_equal(logrec_encode(&r, slots, values), 0);
+	r.names.len = LOGREC_NAME_LEN + 1;
+	assert_int_equal(logrec_encode(&r, slots, values), 0);
 }
 
 /* Makes the checksum right again, so that what comes after it is tested. */
@@ -112,7 +122,9 @@ each_fault_has_its_name(void **state)
 		enum logrec_error want;
 	} faults[] = {
 	    {0, 'x', LOGREC_E_MAGIC},
-	    {4, 2, LOGREC_E_VERSION},
+	    {4, 0, LOGREC_E_VERSION},
+	    {4, 2, LOGREC_E_HEADER}, /* that has tombs alone */
+	    {4, 3, LOGREC_E_VERSION},
 	    {5, 9, LOGREC_E_HEADER},
 	    {6, 1, LOGREC_E_HEADER},
 	    {7, 0, LOGREC_E_HEADER},

@@ -6,26 +6,7 @@
 
 #include "tests/unit/logbed.h"
 
-/* --- calls; vb_put_call() gives them XID 0x500 + procedure */
-
-static void
-make_call(struct bytes *c, const struct minifs *fs, uint32_t proc,
-    const char *name)
-{
-	static const struct nfs3_sattr mode = {.set_mode = true,
-	    .mode = 0640,
-	    .set_uid = true,
-	    .uid = 0,
-	    .set_gid = true,
-	    .gid = 77};
-
-	vb_put_call(c, proc, 0);
-	vb_put_dirop(c, fs, 1, name);
-	if (proc == NFS3_CREATE)
-		put32(c, NFS3_GUARDED);
-	if (proc == NFS3_CREATE || proc == NFS3_MKDIR)
-		vb_put_sattr(c, &mode);
-}
+/* --- calls */
 
 static void
 make_getattr(struct bytes *c, const struct minifs *fs, unsigned ino)
@@ -40,12 +21,6 @@ make_lookup(struct bytes *c, const struct minifs *fs, unsigned dir,
 {
 	vb_put_call(c, NFS3_LOOKUP, 0);
 	vb_put_dirop(c, fs, dir, name);
-}
-
-static void
-set_xid(struct bytes *c, uint32_t xid)
-{
-	be32_put(c->p, xid);
 }
 
 /* --- stages */
@@ -570,172 +545,6 @@ slots_run_out(void **state)
 	lb_free(b);
 }
 
-/* What an older incarnation of a proxy left does not stop the next one's
- * calls, and can still be asked for. */
-static void
-orphans_give_slots(void **state)
-{
-	struct lb *b = lb_new();
-	struct lb_conn c;
-	struct bytes call;
-	char name[MINI_NAME];
-
-	(void)state;
-	b->client_slots = 4;
-	lb_start(b);
-	for (unsigned i = 0; i < 8; i++) {
-		if (i % 4 == 0)
-			lb_hello_of(b, &c, 1, 1 + i / 4, 1, NULL, 0);
-		snprintf(name, sizeof(name), "n%u", i);
-		make_call(&call, &b->d.fs, NFS3_MKDIR, name);
-		set_xid(&call, 100 + i);
-		/* One slot stays as a tomb. */
-		lb_put(b, &c, &call);
-		if (i == 6)
-			break;
-		if (i == 3)
-			lb_gone(b, &c);
-	}
-	assert_int_equal(c.sent, 3);
-	assert_int_equal(lb_count(b).tombs, 1);
-	make_call(&call, &b->d.fs, NFS3_MKDIR, "n0");
-	set_xid(&call, 100);
-	lb_put(b, &c, &call);
-	assert_int_equal(c.sent, 4);
-	assert_int_equal(lb_status(&c), NFS3_OK);
-	assert_int_equal(b->mutations, 7);
-	lb_gone(b, &c);
-	lb_free(b);
-}
-
-/* --- what nobody knows */
-
-static void
-tombs(void **state)
-{
-	struct lb *b = lb_new();
-	struct lb_conn c;
-	struct bytes call, fresh;
-	struct lb_disk left;
-	uint32_t xid = 0x500 + NFS3_MKDIR;
-
-	(void)state;
-	b->cfg.retain_ms = 1000;
-	lb_start(b);
-	lb_hello(b, &c, 1, 1, NULL, 0);
-	make_call(&call, &b->d.fs, NFS3_MKDIR, "new");
-	lb_put(b, &c, &call);
-	lb_gone(b, &c);
-	lb_pass(b, 2000);
-	assert_int_equal(lb_count(b).tombs, 1);
-	/* The same owner still has the reply. */
-	lb_hello(b, &c, 1, 2, &xid, 1);
-	lb_put(b, &c, &call);
-	assert_int_equal(c.sent, 1);
-	assert_int_equal(lb_status(&c), NFS3_OK);
-	assert_int_equal(b->mutations, 1);
-	lb_gone(b, &c);
-	left = b->snap[b->nsnaps - 1];
-	lb_cut(b, &left);
-	assert_int_equal(b->found.tombs, 1);
-	lb_hello(b, &c, 1, 3, &xid, 1);
-	lb_put(b, &c, &call);
-	assert_int_equal(c.sent, 0);
-	assert_int_equal(b->mutations, 0);
-	assert_int_equal(lb_count(b).undecided, 1);
-	/* What was not sent before runs. */
-	make_call(&fresh, &b->d.fs, NFS3_MKDIR, "more");
-	set_xid(&fresh, 9);
-	lb_put(b, &c, &fresh);
-	assert_int_equal(c.sent, 1);
-	assert_int_equal(lb_status(&c), NFS3_OK);
-	lb_pass(b, 61000);
-	assert_int_equal(c.sent, 2);
-	assert_int_equal(lb_status(&c), NFS3ERR_IO);
-	assert_int_equal(b->mutations, 1);
-	lb_put(b, &c, &call); /* that answer stays */
-	assert_int_equal(c.sent, 3);
-	assert_int_equal(lb_status(&c), NFS3ERR_IO);
-	assert_int_equal(lb_count(b).undecided, 0);
-	lb_gone(b, &c);
-	lb_free(b);
-}
-
-/* In doubt, and something there that the call cannot have made. */
-static struct lb *
-undecidable_bed(struct bytes *call)
-{
-	struct lb *b = lb_new();
-	struct lb_disk left;
-	struct lb_conn c;
-
-	lb_start(b);
-	lb_hello(b, &c, 1, 1, NULL, 0);
-	b->hold_backend = true;
-	make_call(call, &b->d.fs, NFS3_MKDIR, "new");
-	lb_put(b, &c, call);
-	lb_gone(b, &c);
-	left = b->snap[b->nsnaps - 1];
-	mini_put(&left.fs, 1, "new", NF3REG, 0, 0644);
-	lb_cut(b, &left);
-	assert_int_equal(b->found.undecidable, 1);
-	return b;
-}
-
-static void
-operator_says(void **state)
-{
-	const bool *done = *state;
-	struct bytes call;
-	struct lb *b = undecidable_bed(&call);
-	uint8_t client[CLIENT_ID_LEN];
-	uint32_t xid = be32_get(call.p);
-	struct lb_conn c;
-
-	memset(client, 1, sizeof(client));
-	lb_hello(b, &c, 1, 2, &xid, 1);
-	lb_put(b, &c, &call);
-	assert_int_equal(c.sent, 0);
-	assert_false(relay_verdict(b->r, 0, client, xid + 1, *done, b->now));
-	assert_true(relay_verdict(b->r, 0, client, xid, *done, b->now));
-	lb_settle(b);
-	assert_int_equal(c.sent, 1);
-	assert_int_equal(lb_status(&c), *done ? NFS3_OK : NFS3ERR_EXIST);
-	assert_int_equal(b->mutations, *done ? 0 : 1);
-	assert_int_equal(lb_count(b).undecided, 0);
-	lb_gone(b, &c);
-	lb_free(b);
-}
-
-/* The verdict comes before the client does; its link dies meanwhile. */
-static void
-operator_is_early(void **state)
-{
-	struct bytes call;
-	struct lb *b = undecidable_bed(&call);
-	uint8_t client[CLIENT_ID_LEN];
-	struct lb_conn c;
-
-	(void)state;
-	memset(client, 1, sizeof(client));
-	lb_hello(b, &c, 1, 2, NULL, 0);
-	lb_put(b, &c, &call);
-	relay_link_down(b->link, "reset", b->now);
-	lb_settle(b);
-	lb_gone(b, &c);
-	assert_int_equal(b->suspects, 0);
-	assert_int_equal(lb_count(b).undecided, 1);
-	assert_true(relay_verdict(
-	    b->r, 0, client, be32_get(call.p), true, b->now));
-	b->now += 1000;
-	lb_hello(b, &c, 1, 3, NULL, 0);
-	lb_put(b, &c, &call);
-	assert_int_equal(c.sent, 1);
-	assert_int_equal(lb_status(&c), NFS3_OK);
-	lb_gone(b, &c);
-	lb_free(b);
-}
-
 /* --- the rest */
 
 /* What HELLO does not name has been answered: its slot is free again. */
@@ -834,7 +643,6 @@ forged_handles(void **state)
 int
 main(void)
 {
-	static bool yes = true, no = false;
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(stages_in_order),
 	    cmocka_unit_test(each_stage_waits),
@@ -847,11 +655,6 @@ main(void)
 	    cmocka_unit_test(failed_write),
 	    cmocka_unit_test(suspect_backend),
 	    cmocka_unit_test(slots_run_out),
-	    cmocka_unit_test(orphans_give_slots),
-	    cmocka_unit_test(tombs),
-	    cmocka_unit_test_prestate(operator_says, &yes),
-	    cmocka_unit_test_prestate(operator_says, &no),
-	    cmocka_unit_test(operator_is_early),
 	    cmocka_unit_test(lost_acks),
 	    cmocka_unit_test(drains),
 	    cmocka_unit_test(forged_handles),
