@@ -2,7 +2,8 @@
  * Who owns a volume: what stands in a simulated agent around the real
  * server-agent/owner.h, lease.h and suspect.h.
  *
- *   own.c   the owner machine's steps, and what the lease says
+ *   own.c   the owner machine, and what it is told and wants
+ *   own_step.c, own_lease.c   its steps, and what the lease says
  *   ctl.c   the control areas on the shared disks, and their mailboxes
  *   peer.c  what the servers hear of each other; fences
  *   host.c  power
@@ -70,6 +71,15 @@ void own_event(struct own *own, const struct owner_event *ev);
 void own_backend_dies(struct own *own);
 /* The file system fails under it. */
 void own_disk_lost(struct own *own, const char *why);
+
+/* between these three: */
+void own_say(
+    struct own *own, enum owner_event_type type, int peer, const char *text);
+void own_act_owner(struct own *own);
+void own_act_lease(struct own *own);
+/* own_step.c */
+void own_begin_step(struct own *own, const struct owner_action *a);
+void own_step_in(struct own *own, const struct owner_action *a, uint64_t delay);
 
 /* logio.c: what the owner machine wants of the calls and their log. The
  * first three end as steps. */

@@ -16,7 +16,7 @@
  *   choose.c    what a client does next, and what must come of it
  *   nfs.c       its calls and replies as bytes
  *   own.c       an agent's part in owning a volume: owner.h and lease.h;
- *   ctl.c, peer.c, host.c, logio.c
+ *   own_step.c, own_lease.c, ctl.c, peer.c, host.c, logio.c
  *   fault.c     what goes wrong, and when
  *   check.c     what must hold (DESIGN section 7)
  *   world.c     one run
