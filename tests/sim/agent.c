@@ -10,9 +10,6 @@
 
 enum { READ_BUDGET = 8, RELAY_TICK = 1000, BEAT = 50, MULTIPLIER = 3 };
 enum { ENTRIES = 2048 };
-/* What nobody acknowledges must free its slot before I6 counts; but not while
- * a replay can still be under way. */
-enum { SHORT_KEEP = 15000 };
 
 void
 agent_wake(struct server *s, uint64_t delay)
@@ -254,10 +251,8 @@ agent_start(struct server *s)
 	    .entries_max = ENTRIES,
 	    .client_entries_max = w->t.client_entries,
 	    .linger_ms = w->t.linger_ms,
-	    .orphan_ms =
-		w->t.storage && w->t.log_slots < FS_SLOTS ? SHORT_KEEP : 600000,
-	    .retain_ms = w->t.storage && w->t.log_slots < FS_SLOTS ? SHORT_KEEP
-								   : 3600000,
+	    .orphan_ms = w->t.orphan_ms,
+	    .retain_ms = w->t.retain_ms,
 	    .plain_ms = 120000,
 	    .kconn_idle_ms = 600000,
 	    .backoff_ms = 100,

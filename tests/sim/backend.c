@@ -60,7 +60,7 @@ is_older(const struct job *j)
 {
 	const struct fs_inode *i = &j->b->m->fs->inode[j->c.fh.inode];
 
-	if (j->call == NULL || j->b->m->stale)
+	if (j->call == NULL || j->call->slot->shared || j->b->m->stale)
 		return false;
 	if (j->call->op.what == OP_WRITE)
 		return fs_data(i)->block[j->c.offset / FS_BLOCK_LEN] >
@@ -81,7 +81,7 @@ begin(struct job *j)
 	nfsd_begin(fs, j->b->volume, &j->c);
 	if (j->call == NULL)
 		return;
-	if (j->c.proc == NFS3_SETATTR && j->c.changed)
+	if (j->c.proc == NFS3_SETATTR && j->c.changed && !j->call->slot->shared)
 		fs->inode[j->c.obj].number = j->call->op.value;
 	r = j->run = sim_alloc(j->b->w, sizeof(*r));
 	r->call = j->call;

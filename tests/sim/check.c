@@ -20,6 +20,7 @@ const char *const invariant_names[INVARIANTS] = {
     [I6] = "I6, answered in time",
     [I8] = "I8, bounds",
     [LIVE] = "liveness",
+    [NEVER_RAN] = "I5, undecidable though it never ran",
 };
 
 void
@@ -274,10 +275,9 @@ check_content(struct world *w, struct kcall *c, const struct nfs_answer *a)
 }
 
 /*
- * A call that may have been sent before, of a client of which a reply has
- * expired (a proxy was killed, a kernel closed its connection, and the log
- * needed the slot): nobody can answer for it, it gets an error, and is
- * counted. Nothing is known of that slot from then on.
+ * A call whose reply has expired (a proxy was killed, a kernel closed its
+ * connection, and the log needed the slot): nobody can answer for it, it gets
+ * an error, and is counted. Nothing is known of that slot from then on.
  */
 static bool
 is_undecidable(struct world *w, struct kcall *c, const struct nfs_answer *a)
@@ -285,6 +285,9 @@ is_undecidable(struct world *w, struct kcall *c, const struct nfs_answer *a)
 	if (!w->t.storage || a->status != NFS_IO || !op_changes(c->op.what))
 		return false;
 	w->out.undecidable++;
+	if (c->ran == 0)
+		broken(w, NEVER_RAN, CALL ", is undecidable and never ran",
+		    CALL_OF(c));
 	c->slot->spoiled = true;
 	return true;
 }

@@ -120,6 +120,20 @@ make_next(struct world *w, struct slot *s, struct kcall *c)
 	}
 }
 
+/* By its name, without knowing what is there. */
+static void
+pick_truncate(struct world *w, struct slot *s, struct kcall *c)
+{
+	struct op *op = &c->op;
+
+	op->what = OP_CREATE;
+	op->name = rnd(w, 2);
+	op->value = ++s->version;
+	op->how = UNCHECKED;
+	op->set = SET_MODE | SET_SIZE;
+	op->size = 0;
+}
+
 static void
 pick(struct world *w, struct slot *s, struct kcall *c)
 {
@@ -149,6 +163,30 @@ pick(struct world *w, struct slot *s, struct kcall *c)
 		op->what = dir != chance(w, 50) ? OP_RMDIR : OP_REMOVE;
 	}
 	op->name2 = !op->name;
+}
+
+/* What a name of all clients stood for when it was looked at last: it is
+ * changed by its handle while others change it by its names. */
+static void
+pick_handle(struct world *w, struct slot *s, struct kcall *c)
+{
+	struct op *op = &c->op;
+
+	op->name = rnd(w, 2);
+	if (!s->want.name[op->name].known)
+		op->name = !op->name;
+	op->name2 = rnd(w, 2);
+	op->value = ++s->version * CLIENTS_MAX + s->cl->number;
+	if (chance(w, 200)) {
+		op->what = OP_LINK;
+	} else if (chance(w, 500)) {
+		op->what = OP_TRUNCATE;
+		op->set = SET_SIZE;
+		op->size = (1 + rnd(w, FS_BLOCKS)) * FS_BLOCK_LEN;
+	} else {
+		op->what = OP_SETATTR;
+		op->set = chance(w, 500) ? SET_MODE | SET_OWNER : SET_MODE;
+	}
 }
 
 static enum nfs_status
@@ -220,13 +258,20 @@ static void
 choose_name(struct world *w, struct slot *s, struct kcall *c)
 {
 	struct op *op = &c->op;
+	bool known = s->want.name[0].known || s->want.name[1].known;
 
-	pick(w, s, c);
+	if (s->shared && known && chance(w, w->t.duels ? 400 : 300))
+		pick_handle(w, s, c);
+	else if (s->shared && w->t.duels && chance(w, 600))
+		pick_truncate(w, s, c);
+	else
+		pick(w, s, c);
 	op->fh = (struct nfs_handle){
 	    s->volume, nfs_dir_inode(s->cl->number, s->shared), 1};
 	op->text = nfs_name_text(s->number, op->name, s->shared);
 	op->text2 = nfs_name_text(s->number, op->name2, s->shared);
-	if (op->what == OP_LINK) {
+	if (op->what == OP_LINK || op->what == OP_SETATTR ||
+	    op->what == OP_TRUNCATE) {
 		op->fh2 = op->fh;
 		op->fh = s->want.name[op->name].fh;
 	}
@@ -271,8 +316,13 @@ learn(struct kcall *c, const struct nfs_answer *a)
 	struct slot *s = c->slot;
 	struct want_name *n = &s->want.name[c->op.name];
 
-	if (a->status != NFS_OK || s->shared)
+	if (a->status != NFS_OK)
 		return;
+	if (s->shared) {
+		n->known = n->known || a->has_fh;
+		n->fh = a->has_fh ? a->fh : n->fh;
+		return;
+	}
 	if (s->number % 2 == 0) {
 		learn_file(s, c, a);
 		return;

@@ -455,12 +455,6 @@ faults_quiet(const struct world *w)
 static uint32_t
 weight(const struct world *w, uint32_t kind)
 {
-	/* With few slots replies that nobody can acknowledge any more make
-	 * room for new calls. A kernel that has closed its connection may yet
-	 * ask for one, over another: nobody knows that call then. */
-	if (w->t.log_slots < FS_SLOTS &&
-	    (kind == KERNEL_CLOSES || kind == PROXY_KILLED) && w->t.storage)
-		return 0;
 	return w->t.storage ? kinds[kind].servers : kinds[kind].weight;
 }
 

@@ -45,7 +45,7 @@ static const struct {
 	"nor those that show what is not durable: I3"},
     {"no-hold", &chosen.rules.no_hold, "errors of a dying disk leave: I5"},
     {"no-inode-keys", &chosen.rules.no_inode_keys,
-	"keys by handles and names alone: I2"},
+	"keys by handles and names alone: I5"},
     {"no-tomb", &chosen.rules.no_tomb, "what expired leaves no trace: I2"},
     {"no-suspect", &chosen.rules.no_suspect, "a lost link is nothing: I2"},
     {"no-judge", &chosen.rules.no_judge, "calls in doubt have not run: I2"},

@@ -174,7 +174,17 @@ tune_servers(struct world *w)
 	t->failback =
 	    chance(w, 300) ? CONFIG_FAILBACK_AUTO : CONFIG_FAILBACK_MANUAL;
 	t->shared = chance(w, 500) ? 300 : 0;
+	t->duels = chance(w, 100);
+	if (t->duels) { /* late answers leave calls in doubt */
+		t->shared = 700;
+		t->slow = 100 + rnd(w, 200);
+	}
 	t->log_slots = chance(w, 300) ? 24 + rnd(w, 24) : FS_SLOTS;
+	/* What nobody acknowledges must free its slot before I6 counts. */
+	if (t->log_slots < FS_SLOTS)
+		t->retain_ms = t->orphan_ms =
+		    (uint32_t)(chance(w, 500) ? rnd_between(w, 300, 3000)
+					      : 15000);
 }
 
 static void
@@ -194,6 +204,8 @@ tune(struct world *w)
 	t->think = rnd_between(w, 0, 40 * MS);
 	t->slow = chance(w, 300) ? rnd(w, 60) : 2;
 	t->nservers = 2;
+	t->retain_ms = 3600000;
+	t->orphan_ms = 600000;
 	if (w->opt.servers)
 		tune_servers(w);
 }
@@ -291,9 +303,9 @@ play(struct world *w)
 
 	begin(w);
 	end = w->faults_end = faults_plan(w);
-	bound = (w->dead_flows || w->t.storage ? SIM_BOUND_FLOW_MS
-					       : SIM_BOUND_MS) *
-		MS;
+	bound =
+	    (w->dead_flows || w->t.storage ? SIM_BOUND_FLOW_MS : SIM_BOUND_MS) *
+	    MS;
 	if (w->t.storage && w->t.log_slots < FS_SLOTS)
 		bound = SIM_BOUND_SLOTS_MS * MS;
 	snprintf(w->out.summary, sizeof(w->out.summary),

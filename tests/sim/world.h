@@ -16,7 +16,7 @@ uint64_t faults_quiet(const struct world *w);
 
 /* --- check.c */
 
-enum invariant { I1, I2, I3, I4, I5, I6, I8, LIVE, INVARIANTS };
+enum invariant { I1, I2, I3, I4, I5, I6, I8, LIVE, NEVER_RAN, INVARIANTS };
 extern const char *const invariant_names[INVARIANTS];
 
 /* The run ends here. */
@@ -54,11 +54,13 @@ struct tuning {
 	uint64_t timeo, think;
 	uint32_t slow; /* permille of calls that take long at the backend */
 	uint32_t nservers, log_slots;
+	uint32_t retain_ms, orphan_ms; /* replies that nobody acknowledges */
 	bool storage; /* volumes are hanfs' own: log, lease, takeover */
 	uint32_t lease_ms, renew_ms;
 	uint32_t fence; /* enum fence_kind */
 	enum config_failback failback;
 	uint32_t shared; /* permille of slots with names that all share */
+	bool duels; /* for the size of a file, one by name, one by handle */
 };
 
 /* What a run came to. */
