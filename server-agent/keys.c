@@ -19,6 +19,7 @@ struct key_lock {
 
 struct keys {
 	struct key_lock *mem, *free;
+	size_t nlocks, fresh; /* from here on mem was never used, nor touched */
 	struct key_lock **bucket;
 	uint64_t mask;
 	unsigned in_use;
@@ -37,15 +38,12 @@ keys_new(unsigned requests_max)
 		nbuckets *= 2;
 	k->mask = nbuckets - 1;
 	k->bucket = calloc(nbuckets, sizeof(struct key_lock *));
-	k->mem = calloc(nlocks, sizeof(*k->mem));
+	k->mem = malloc(nlocks * sizeof(*k->mem));
 	if (k->bucket == NULL || k->mem == NULL) {
 		keys_free(k);
 		return NULL;
 	}
-	for (size_t i = nlocks; i-- > 0;) {
-		k->mem[i].chain = k->free;
-		k->free = &k->mem[i];
-	}
+	k->nlocks = nlocks;
 	return k;
 }
 
@@ -88,8 +86,13 @@ lock_get(struct keys *k, uint64_t key)
 		if (l->key == key)
 			return l;
 	l = k->free;
-	assert(l != NULL); /* requests_max bounds the requests */
-	k->free = l->chain;
+	if (l != NULL) {
+		k->free = l->chain;
+	} else {
+		/* requests_max bounds the requests */
+		assert(k->fresh < k->nlocks);
+		l = &k->mem[k->fresh++];
+	}
 	*l = (struct key_lock){.key = key, .chain = *bucket};
 	*bucket = l;
 	k->in_use++;

@@ -225,6 +225,7 @@ struct relay {
 	struct keys *keys;
 	/* entries */
 	struct relay_entry *entry_mem, *entry_free;
+	size_t entry_fresh; /* from here on never used, nor touched */
 	struct relay_entry **by_id, **by_xid;
 	uint64_t mask;
 	/* actions: a ring that grows */

@@ -16,15 +16,11 @@ table_init(struct relay *r)
 	r->mask = buckets - 1;
 	r->by_id = calloc(buckets, sizeof(struct relay_entry *));
 	r->by_xid = calloc(buckets, sizeof(struct relay_entry *));
-	r->entry_mem = calloc(n, sizeof(*r->entry_mem));
+	r->entry_mem = malloc(n * sizeof(*r->entry_mem));
 	r->keys = keys_new((unsigned)n);
 	if (r->by_id == NULL || r->by_xid == NULL || r->entry_mem == NULL ||
 	    r->keys == NULL)
 		return -1;
-	for (size_t i = n; i-- > 0;) {
-		r->entry_mem[i].id_next = r->entry_free;
-		r->entry_free = &r->entry_mem[i];
-	}
 	return 0;
 }
 
@@ -185,10 +181,14 @@ entry_take(struct relay *r, struct relay_table *t, const struct call_id *id)
 {
 	struct relay_entry *e, **b;
 
-	if (r->entry_free == NULL && !evict_any(r))
+	if (r->entry_free == NULL && r->entry_fresh == r->cfg.entries_max &&
+	    !evict_any(r))
 		return NULL;
 	e = r->entry_free;
-	r->entry_free = e->id_next;
+	if (e != NULL)
+		r->entry_free = e->id_next;
+	else
+		e = &r->entry_mem[r->entry_fresh++];
 	*e = (struct relay_entry){.table = t, .id = *id};
 	e->keys.owner = e;
 	b = id_bucket(r, t, &e->id);

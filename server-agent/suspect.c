@@ -79,7 +79,7 @@ probe(struct suspect *s, struct suspect_peer *p, uint64_t now)
 	for (unsigned v = 0; v < CONFIG_VOLUMES_MAX; v++)
 		if (suspect_shares(s, p, v) && !p->mail[v].asked &&
 		    now >= p->mail[v].again_ms)
-			p->mail[v].wanted = true;
+			p->mails |= UINT64_C(1) << v;
 }
 
 static void
@@ -110,8 +110,7 @@ suspect_heard(
 		    "heartbeat after %llu ms",
 		    (unsigned long long)(now_ms - suspect_heard_last(s, p)));
 		p->echoes = 0;
-		for (unsigned v = 0; v < CONFIG_VOLUMES_MAX; v++)
-			p->mail[v].wanted = false;
+		p->mails = 0;
 		set_state(s, p, SUSPECT_ALIVE, now_ms);
 	}
 	p->ever = true;
@@ -246,25 +245,28 @@ give_probe(struct suspect *s, unsigned peer, struct suspect_action *a)
 		p->echoes &= p->echoes - 1;
 		return true;
 	}
-	for (unsigned v = 0; v < CONFIG_VOLUMES_MAX; v++)
-		if (p->mail[v].wanted) {
-			p->mail[v].wanted = false;
-			p->mail[v].asked = true;
-			a->type = SUSPECT_MAIL;
-			a->volume = v;
-			a->timeout_ms = suspect_mail_wait(s, v);
-			return true;
-		}
+	if (p->mails != 0) {
+		unsigned v = (unsigned)__builtin_ctzll(p->mails);
+
+		p->mails &= p->mails - 1;
+		p->mail[v].asked = true;
+		a->type = SUSPECT_MAIL;
+		a->volume = v;
+		a->timeout_ms = suspect_mail_wait(s, v);
+		return true;
+	}
 	return false;
 }
 
 bool
 suspect_next(struct suspect *s, struct suspect_action *action)
 {
-	memset(action, 0, sizeof(*action));
 	for (unsigned i = 0; i < s->c.nservers; i++) {
 		struct suspect_peer *p = &s->peers[i];
 
+		if (!p->news && p->echoes == 0 && p->mails == 0)
+			continue;
+		memset(action, 0, sizeof(*action));
 		action->peer = i;
 		action->state = p->state;
 		if (p->news) {

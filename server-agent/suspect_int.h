@@ -14,12 +14,13 @@ enum { SUSPECT_SLOWER = 5, SUSPECT_LEASE_FRESH_MS = 1500 };
 
 /* A message in the mailbox of one volume. */
 struct suspect_mail {
-	bool wanted;     /* SUSPECT_MAIL is to be given out */
 	bool asked;      /* it was; its end is waited for */
 	bool unanswered; /* the last one was */
 	uint64_t answered_ms;
 	uint64_t again_ms; /* the next one is due */
 };
+
+_Static_assert(CONFIG_VOLUMES_MAX <= 64, "a bit for each volume");
 
 struct suspect_peer {
 	enum suspect_state state;
@@ -30,6 +31,7 @@ struct suspect_peer {
 	uint64_t round_ms;   /* the next round of echoes */
 	unsigned echoes;     /* addresses (bits) whose echo is to be given */
 	uint64_t echoed_ms[CONFIG_ADDRS_MAX];
+	uint64_t mails;  /* volumes (bits) whose SUSPECT_MAIL is, too */
 	unsigned leases; /* renewals seen in the present silence */
 	uint64_t lease_ms;
 	struct suspect_mail mail[CONFIG_VOLUMES_MAX];

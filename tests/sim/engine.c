@@ -2,6 +2,7 @@
  * What a run stands on: memory that is its own, chance that follows from
  * the seed, events in the order of their time, the lines of the story.
  */
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,48 +119,54 @@ chance(struct world *w, uint32_t permille)
 	return rnd(w, 1000) < permille;
 }
 
-/* --- events: a heap by time, then by number */
-
-static bool
-earlier(const struct event *a, const struct event *b)
-{
-	return a->at != b->at ? a->at < b->at : a->number < b->number;
-}
+/* --- events: a heap of four branches, by time, then by number */
 
 void
 at(struct world *w, uint64_t delay, enum event_kind kind, void *obj,
     uint64_t arg)
 {
-	struct event e = {w->now + delay, w->numbers++, kind, obj, arg};
+	struct event e = {(w->now + delay) << EVENT_NUMBER_BITS | w->numbers++,
+	    obj, arg, kind};
 	size_t i = w->nheap++;
 
+	assert(w->numbers >> EVENT_NUMBER_BITS == 0);
 	if (i == w->heap_room) {
 		w->heap_room = w->heap_room * 2 + 1024;
 		w->heap = realloc(w->heap, w->heap_room * sizeof(e));
 		if (w->heap == NULL)
 			abort();
 	}
-	for (; i > 0 && earlier(&e, &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
-		w->heap[i] = w->heap[(i - 1) / 2];
+	for (; i > 0 && e.order < w->heap[(i - 1) / 4].order; i = (i - 1) / 4)
+		w->heap[i] = w->heap[(i - 1) / 4];
 	w->heap[i] = e;
+}
+
+/* The earliest of the up to four below i; n or more: there is none. */
+static size_t
+first_below(const struct event *heap, size_t i, size_t n)
+{
+	size_t child = 4 * i + 1, best = child;
+	size_t end = child + 4 < n ? child + 4 : n;
+
+	while (++child < end)
+		if (heap[child].order < heap[best].order)
+			best = child;
+	return best;
 }
 
 struct event
 next_event(struct world *w)
 {
-	struct event first = w->heap[0], last = w->heap[--w->nheap];
-	size_t i = 0, child;
+	struct event *heap = w->heap, first = heap[0];
+	size_t n = --w->nheap, i = 0, child;
+	struct event last = heap[n];
 
-	while ((child = 2 * i + 1) < w->nheap) {
-		if (child + 1 < w->nheap &&
-		    earlier(&w->heap[child + 1], &w->heap[child]))
-			child++;
-		if (!earlier(&w->heap[child], &last))
-			break;
-		w->heap[i] = w->heap[child];
+	while ((child = first_below(heap, i, n)) < n &&
+	       heap[child].order < last.order) {
+		heap[i] = heap[child];
 		i = child;
 	}
-	w->heap[i] = last;
+	heap[i] = last;
 	return first;
 }
 

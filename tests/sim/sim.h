@@ -89,11 +89,18 @@ enum event_kind {
 };
 
 struct event {
-	uint64_t at, number;
-	enum event_kind kind;
+	uint64_t order; /* its time, then its number */
 	void *obj;
 	uint64_t arg;
+	enum event_kind kind;
 };
+enum { EVENT_NUMBER_BITS = 24 };
+
+static inline uint64_t
+event_at(const struct event *e)
+{
+	return e->order >> EVENT_NUMBER_BITS;
+}
 
 /* After delay microseconds. */
 void at(struct world *w, uint64_t delay, enum event_kind kind, void *obj,

@@ -141,12 +141,12 @@ mix(uint64_t *hash, uint64_t v)
 static void
 run_until(struct world *w, uint64_t end, bool (*done)(const struct world *w))
 {
-	while (!w->out.failed && w->nheap > 0 && w->heap[0].at <= end) {
+	while (!w->out.failed && w->nheap > 0 && event_at(&w->heap[0]) <= end) {
 		struct event e = next_event(w);
 
-		w->now = e.at;
+		w->now = event_at(&e);
 		w->out.events++;
-		mix(&w->hash, e.at << 8 | (uint64_t)e.kind);
+		mix(&w->hash, w->now << 8 | (uint64_t)e.kind);
 		happen(w, &e);
 		if (w->out.events > EVENTS_MAX)
 			broken(w, LIVE,
