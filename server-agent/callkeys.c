@@ -1,6 +1,7 @@
 /*
  * Which keys a call takes. See callkeys.h.
  */
+#include <string.h>
 #include <sodium.h>
 
 #include "server-agent/callkeys.h"
@@ -88,16 +89,28 @@ call_keys(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
 		add(&m, KIND_OBJECT, &a->fh, NULL, KEY_EXCLUSIVE);
 		add_name(&m, &a->fh2, &a->name2, KEY_SHARED);
 		break;
+	case NFS3_LOOKUP:
+	case NFS3_READDIR:
+	case NFS3_READDIRPLUS:
+		add(&m, KIND_OBJECT, &a->fh, NULL, KEY_SHARED);
+		break;
 	}
 }
 
 /* --- with a log: two steps */
 
+static bool
+is_same(const struct nfs3_bytes *a, const struct nfs3_bytes *b)
+{
+	return a->len == b->len && memcmp(a->p, b->p, a->len) == 0;
+}
+
 void
 log_keys_first(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
-    uint32_t volume, uint32_t proc, const struct nfs3_args *a)
+    uint32_t volume, bool sleeps, uint32_t proc, const struct nfs3_args *a)
 {
 	struct maker m = {set, secret, volume};
+	enum key_mode mode = KEY_SHARED;
 
 	switch (proc) {
 	case NFS3_CREATE:
@@ -106,8 +119,10 @@ log_keys_first(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
 		return;
 	case NFS3_RENAME:
 		set->n = 0;
-		add_name(&m, &a->fh, &a->name, KEY_SHARED);
-		add_name(&m, &a->fh2, &a->name2, KEY_SHARED);
+		if (sleeps && !is_same(&a->fh, &a->fh2))
+			mode = KEY_EXCLUSIVE;
+		add_name(&m, &a->fh, &a->name, mode);
+		add_name(&m, &a->fh2, &a->name2, mode);
 		return;
 	}
 	call_keys(set, secret, volume, proc, a);
@@ -147,13 +162,13 @@ add_renamed(
 
 void
 log_keys_all(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
-    uint32_t volume, const struct prestate_call *call,
+    uint32_t volume, bool sleeps, const struct prestate_call *call,
     const struct prestate *before)
 {
 	struct maker m = {set, secret, volume};
 	const struct prestate_object *o = &before->obj[0];
 
-	log_keys_first(set, secret, volume, call->proc, &call->names);
+	log_keys_first(set, secret, volume, sleeps, call->proc, &call->names);
 	switch (call->proc) {
 	case NFS3_REMOVE:
 	case NFS3_RMDIR:

@@ -4,15 +4,22 @@
  *   name    (directory, name)   exclusive for what makes, removes or moves it
  *   object  a file or directory exclusive for SETATTR and the object of LINK;
  *                               a parent directory: shared, but exclusive for
- *                               RMDIR and RENAME
+ *                               RMDIR and RENAME; what reads a directory's
+ *                               names shares it, too
  *   data    of a file           WRITE shared, SETATTR with a size exclusive
  *   all     data of the volume  for a CREATE that may truncate a file which
  *                               its arguments do not name: it shares it with
  *                               its like, WRITEs with theirs
  *
- * Calls that change nothing, and COMMIT, have none. Objects are told apart
- * by their handles' bytes (prestate.h says what that takes for granted). What
- * names stand for is known only to volumes with a log: see below.
+ * Other calls that change nothing, and COMMIT, have none. Objects are told
+ * apart by their handles' bytes (prestate.h says what that takes for granted).
+ * What names stand for is known only to volumes with a log: see below.
+ *
+ * Order alone would not ask that LOOKUP, READDIR and READDIRPLUS wait: they do
+ * for the sake of NFS-Ganesha (4.3, FSAL_MDCACHE). Its RENAME from one
+ * directory to another must have both to itself, and when somebody is in one
+ * of them it sleeps for a whole second, with all that wait for it; so it is
+ * given both only when they are empty.
  *
  * Pure.
  */
@@ -54,7 +61,8 @@ void call_keys(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
  * could wait for one that waits for it (keys.h).
  *
  * First: as call_keys(), but CREATE does not touch `all`, and RENAME shares
- * its parents. Then, by pre-state, exclusively:
+ * its parents, unless they are two and the backend sleeps (see above). Then,
+ * by pre-state, exclusively:
  *	REMOVE, RMDIR	the object that the name stands for
  *	RENAME		source and overwritten target; if either is a
  *			directory, both parents
@@ -65,9 +73,9 @@ void call_keys(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
  * under way then.
  */
 void log_keys_first(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
-    uint32_t volume, uint32_t proc, const struct nfs3_args *args);
+    uint32_t volume, bool sleeps, uint32_t proc, const struct nfs3_args *args);
 void log_keys_all(struct key_set *set, const uint8_t secret[CALL_KEYS_SECRET],
-    uint32_t volume, const struct prestate_call *call,
+    uint32_t volume, bool sleeps, const struct prestate_call *call,
     const struct prestate *before);
 /* Do verdicts on this call need attributes (a size) that were read before
  * the keys of log_keys_all() were held? */

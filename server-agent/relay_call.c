@@ -29,43 +29,6 @@ entry_send(struct relay *r, struct relay_entry *e)
 	e->rec = NULL;
 }
 
-/* A call that holds all its keys goes to the backend, or into the log. */
-static void
-entry_start(struct relay *r, struct relay_entry *e)
-{
-	struct vlog *v = link_log(e->link);
-
-	if (e->link->state == LINK_DOWN)
-		return; /* it is about to be dropped, too */
-	if (v != NULL && v->mode != VLOG_ON)
-		return; /* all is about to be forgotten */
-	if (e->log != NULL) {
-		log_start(v, e);
-		return;
-	}
-	if (v != NULL && e->class == CALL_LOGGED)
-		gate_enter(v, e);
-	entry_send(r, e);
-}
-
-void
-entries_start(struct relay *r, struct key_req *ready)
-{
-	struct key_req *next;
-
-	for (; ready != NULL; ready = next) {
-		next = ready->next;
-		r->n.waiting--;
-		entry_start(r, ready->owner);
-	}
-}
-
-void
-entry_release_keys(struct relay *r, struct relay_entry *e)
-{
-	entries_start(r, keys_release(r->keys, &e->keys));
-}
-
 static void
 answer(struct relay_conn *c, struct rec *rec, uint32_t xid,
     enum rpc_answer what, uint32_t low, uint32_t high)
@@ -156,29 +119,6 @@ stall(struct relay_conn *c)
 	return RELAY_HELD;
 }
 
-static void
-entry_take_keys(
-    struct relay *r, struct relay_entry *e, const struct call_info *info)
-{
-	struct key_set set = {0};
-	unsigned volume = e->table->volume;
-
-	if (info->id.prog != RPC_PROG_NFS || info->class == CALL_PASSED)
-		; /* none */
-	else if (e->log != NULL && !r->cfg.rules.no_inode_keys)
-		log_keys_first(
-		    &set, r->cfg.secret, volume, info->id.proc, &info->nfs);
-	else
-		call_keys(
-		    &set, r->cfg.secret, volume, info->id.proc, &info->nfs);
-	if (keys_take(r->keys, &e->keys, &set))
-		entry_start(r, e);
-	else {
-		r->n.waiting++;
-		r->n.key_waits++;
-	}
-}
-
 /* What is known of a call without a reply (enum entry_mark). */
 static enum entry_mark
 known_mark(struct relay *r, struct relay_entry *known)
@@ -256,7 +196,7 @@ begin(struct relay_conn *c, struct relay_link *l, struct rec *rec,
 		if (mark == MARK_HAS_RUN)
 			undecided_answer(v, e, NFS3_OK, now_ms);
 	} else
-		entry_take_keys(r, e, info);
+		entry_take_keys(r, e, &info->nfs);
 	return RELAY_TAKEN;
 }
 
@@ -326,18 +266,21 @@ relay_call(struct relay_conn *c, struct rec *rec, uint64_t now_ms)
 struct relay_conn *
 relay_reply_begun(struct relay_link *l, struct rec *rec)
 {
+	struct relay *r = l->kconn->r;
 	struct rpc_reply reply;
 	struct relay_entry *e;
 
 	if (rpc_reply_parse(rec_head(rec), rec->head_len, &reply) == -1)
 		return NULL;
-	e = entry_find_running(l->kconn->r, l, reply.xid);
+	e = entry_find_running(r, l, reply.xid);
 	if (e == NULL || e->state != ENTRY_RUNNING || e->class != CALL_PASSED ||
 	    l->program != RELAY_NFS || e->asker == NULL ||
 	    e->asker->state != CONN_OPEN ||
 	    (link_log(l) != NULL && gate_shut_early(link_log(l), e)))
 		return NULL;
 	e->begun = e->passing = true;
+	/* The backend is through; its client may be slow to take it. */
+	entry_release_keys(r, e);
 	return e->asker;
 }
 

@@ -5,6 +5,7 @@
  *   relay_client.c clients, kernel connections, what belongs to which
  *   relay_hello.c  who may do what: HELLO, FENCE, ACK
  *   relay_call.c   a call's way to the backend and its reply's way back
+ *   relay_keys.c   its order keys
  *   relay_link.c   links, and what becomes of their calls
  *   relay_view.c   for people
  *   relay_table.c  the table: look-up, quotas
@@ -288,12 +289,20 @@ void links_watch(struct relay *r, struct relay_client *cl, uint64_t now_ms);
 /* relay_call.c */
 /* To the backend. */
 void entry_send(struct relay *r, struct relay_entry *e);
+/* Its reply, e->rec, goes to who asked. */
+void entry_leave(struct relay *r, struct relay_entry *e, uint64_t now_ms);
+
+/* relay_keys.c */
+/* Its first keys, by its arguments; it starts once it has them. */
+void entry_take_keys(
+    struct relay *r, struct relay_entry *e, const struct nfs3_args *args);
+/* All keys of a logged call, by what it found. */
+void entry_keys_all(
+    const struct relay *r, const struct relay_entry *e, struct key_set *all);
 /* Gives up an entry's keys; what waited for them alone starts. */
 void entry_release_keys(struct relay *r, struct relay_entry *e);
 /* Those of the list hold all their keys. */
 void entries_start(struct relay *r, struct key_req *ready);
-/* Its reply, e->rec, goes to who asked. */
-void entry_leave(struct relay *r, struct relay_entry *e, uint64_t now_ms);
 
 /* relay_table.c */
 int table_init(struct relay *r);

@@ -241,7 +241,7 @@ log_asked(struct relay_ask *a, const void *reply, size_t len, uint64_t now_ms)
 		log_intent(v, e);
 		return;
 	}
-	log_keys_all(&all, r->cfg.secret, e->table->volume, &el->call, &a->ps);
+	entry_keys_all(r, e, &all);
 	if (!keys_more(r->keys, &e->keys, &all)) {
 		take_all(v, e, &all);
 		return;

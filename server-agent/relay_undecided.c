@@ -103,16 +103,9 @@ undecided_find(
 static void
 run_after_all(struct vlog *v, struct relay_entry *e)
 {
-	struct key_set set = {0};
-
 	v->r->n.undecided--;
 	e->state = ENTRY_WAITING;
-	log_keys_first(
-	    &set, v->r->cfg.secret, v->volume, e->id.proc, &e->log->info.nfs);
-	if (keys_take(v->r->keys, &e->keys, &set))
-		log_start(v, e);
-	else
-		v->r->n.waiting++;
+	entry_take_keys(v->r, e, &e->log->info.nfs);
 }
 
 bool

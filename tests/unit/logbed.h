@@ -67,6 +67,7 @@ struct lb {
 	struct relay_link *link; /* the last that was opened */
 	struct relay_recovered found;
 	uint32_t client_slots;
+	bool knfsd;
 	const char *order; /* of what happened, if a test wants it */
 	char events[256];
 };
@@ -348,6 +349,7 @@ lb_recover(struct lb *b)
 	    .id = LB_VOLUME,
 	    .slots = LB_SLOTS,
 	    .client_slots = b->client_slots,
+	    .knfsd = b->knfsd,
 	    .pool = b->pool};
 
 	for (uint32_t i = 0; i < LB_SLOTS; i++)

@@ -71,7 +71,7 @@ op_query(struct story *s, struct op *op)
 		    PRESTATE_TAKEN);
 		return;
 	}
-	log_keys_all(&all, secret, 0, &op->call, &op->before);
+	log_keys_all(&all, secret, 0, false, &op->call, &op->before);
 	if (s->opt.no_inode_keys) {
 		op->stage = OP_LOGS;
 	} else if (!keys_more(s->keys, &op->req, &all)) {
@@ -95,8 +95,8 @@ op_step(struct story *s, struct op *op)
 	case OP_NEW:
 		op->start = s->tick;
 		if (!s->opt.no_name_keys)
-			log_keys_first(
-			    &first, secret, 0, op->call.proc, &op->call.names);
+			log_keys_first(&first, secret, 0, false, op->call.proc,
+			    &op->call.names);
 		op_take(s, op, &first);
 		break;
 	case OP_ASKS:

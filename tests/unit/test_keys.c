@@ -225,8 +225,10 @@ enum what {
 	LINK_F_A,
 	READ_F,
 	COMMIT_F,
+	LOOKUP_A,
 	NWHAT,
-	CREATE_C, /* not in the table */
+	CREATE_C, /* these are not in the table */
+	RENAME_A_TO_2,
 };
 
 enum { DIR = 1, DIR2 = 2, F = 3, G = 4 };
@@ -271,14 +273,19 @@ build(struct bytes *b, enum what w)
 		put_sattr(b, -1);
 		return NFS3_CREATE;
 	case REMOVE_A:
+	case LOOKUP_A:
 		dirop(b, DIR, "a");
-		return NFS3_REMOVE;
+		return w == REMOVE_A ? NFS3_REMOVE : NFS3_LOOKUP;
 	case RMDIR_B:
 		dirop(b, DIR, "b");
 		return NFS3_RMDIR;
 	case RENAME_A_B:
 		dirop(b, DIR, "a");
 		dirop(b, DIR, "b");
+		return NFS3_RENAME;
+	case RENAME_A_TO_2:
+		dirop(b, DIR, "a");
+		dirop(b, DIR2, "b");
 		return NFS3_RENAME;
 	case RENAME_OTHER:
 		dirop(b, DIR2, "a");
@@ -319,23 +326,24 @@ calls_in_the_way(void **state)
 {
 	/* Row: its calls; column: may it run together with that one? */
 	static const char *const together[NWHAT] = {
-	    /* WWTCCCCCCRRRRLRC */
-	    "yynyyyynnyyyyyyy", /* WRITE_F */
-	    "yyyyyyynnyyyyyyy", /* WRITE_G */
-	    "nynnyyyyyyyyynyy", /* TRUNCATE_F */
-	    "yynnyyyyyyyyynyy", /* CHMOD_F */
-	    "yyyynnnnnnnnynyy", /* CHMOD_DIR */
-	    "yyyynnynynnnynyy", /* CREATE_A */
-	    "yyyynynynynnyyyy", /* CREATE_B */
-	    "nnyynnynynnnynyy", /* CREATE_A_TRUNC */
-	    "nnyynynynynnyyyy", /* CREATE_B_TRUNC */
-	    "yyyynnynynnnynyy", /* REMOVE_A */
-	    "yyyynnnnnnnnynyy", /* RMDIR_B */
-	    "yyyynnnnnnnnynyy", /* RENAME_A_B */
-	    "yyyyyyyyyyyynyyy", /* RENAME_OTHER */
-	    "yynnnnynynnnynyy", /* LINK_F_A */
-	    "yyyyyyyyyyyyyyyy", /* READ_F */
-	    "yyyyyyyyyyyyyyyy", /* COMMIT_F */
+	    /* WWTCCCCCCRRRRLRCL */
+	    "yynyyyynnyyyyyyyy", /* WRITE_F */
+	    "yyyyyyynnyyyyyyyy", /* WRITE_G */
+	    "nynnyyyyyyyyynyyy", /* TRUNCATE_F */
+	    "yynnyyyyyyyyynyyy", /* CHMOD_F */
+	    "yyyynnnnnnnnynyyn", /* CHMOD_DIR */
+	    "yyyynnynynnnynyyy", /* CREATE_A */
+	    "yyyynynynynnyyyyy", /* CREATE_B */
+	    "nnyynnynynnnynyyy", /* CREATE_A_TRUNC */
+	    "nnyynynynynnyyyyy", /* CREATE_B_TRUNC */
+	    "yyyynnynynnnynyyy", /* REMOVE_A */
+	    "yyyynnnnnnnnynyyn", /* RMDIR_B */
+	    "yyyynnnnnnnnynyyn", /* RENAME_A_B */
+	    "yyyyyyyyyyyynyyyy", /* RENAME_OTHER */
+	    "yynnnnynynnnynyyy", /* LINK_F_A */
+	    "yyyyyyyyyyyyyyyyy", /* READ_F */
+	    "yyyyyyyyyyyyyyyyy", /* COMMIT_F */
+	    "yyyynyyyyynnyyyyy", /* LOOKUP_A */
 	};
 
 	(void)state;
@@ -383,8 +391,8 @@ found(struct prestate_object *o, uint8_t which, uint32_t type)
 }
 
 static void
-log_keys_of(struct key_set *first, struct key_set *all, enum what w, uint8_t a,
-    uint8_t b, uint32_t type)
+log_keys_of(struct key_set *first, struct key_set *all, bool sleeps,
+    enum what w, uint8_t a, uint8_t b, uint32_t type)
 {
 	static struct bytes mem;
 	struct prestate_call call;
@@ -394,8 +402,8 @@ log_keys_of(struct key_set *first, struct key_set *all, enum what w, uint8_t a,
 	prestate_begin(&before, &call, false);
 	found(&before.obj[0], a, type);
 	found(&before.obj[1], b, type);
-	log_keys_first(first, log_secret, 0, call.proc, &call.names);
-	log_keys_all(all, log_secret, 0, &call, &before);
+	log_keys_first(first, log_secret, 0, sleeps, call.proc, &call.names);
+	log_keys_all(all, log_secret, 0, sleeps, &call, &before);
 }
 
 static void
@@ -430,12 +438,34 @@ log_keys_by_found(void **state)
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct key_set first, all, other;
 
-		log_keys_of(&first, &all, rows[i].call, rows[i].a, rows[i].b,
-		    rows[i].type);
+		log_keys_of(&first, &all, false, rows[i].call, rows[i].a,
+		    rows[i].b, rows[i].type);
 		keys_of(&other, rows[i].other, 0);
 		if (in_the_way(&first, &other) != rows[i].first ||
 		    in_the_way(&all, &other) != rows[i].all)
 			fail_msg("row %u", i);
+	}
+}
+
+/* From one directory to another, at a backend that would sleep. */
+static void
+rename_alone(void **state)
+{
+	static const enum what others[] = {CREATE_C, LOOKUP_A};
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		bool sleeps = i % 2 == 0;
+		struct key_set first, all, other;
+
+		keys_of(&other, others[i / 2], 0);
+		log_keys_of(
+		    &first, &all, sleeps, RENAME_A_TO_2, G, 0, NF3REG);
+		assert_int_equal(in_the_way(&first, &other), sleeps);
+		assert_int_equal(in_the_way(&all, &other), sleeps);
+		log_keys_of(&first, &all, sleeps, RENAME_A_B, G, 0, NF3REG);
+		assert_false(in_the_way(&first, &other));
+		assert_false(in_the_way(&all, &other));
 	}
 }
 
@@ -460,7 +490,7 @@ most_keys(void **state)
 	prestate_begin(&before, &call, false);
 	found(&before.obj[0], F, NF3DIR);
 	found(&before.obj[1], G, NF3DIR);
-	log_keys_all(&all, log_secret, 0, &call, &before);
+	log_keys_all(&all, log_secret, 0, false, &call, &before);
 	assert_int_equal(all.n, KEYS_MAX);
 	for (unsigned i = 0; i < all.n; i++)
 		assert_int_equal(all.want[i].mode, KEY_EXCLUSIVE);
@@ -496,6 +526,7 @@ main(void)
 	    cmocka_unit_test(stricter_mode_stays),
 	    cmocka_unit_test(calls_in_the_way),
 	    cmocka_unit_test(log_keys_by_found),
+	    cmocka_unit_test(rename_alone),
 	    cmocka_unit_test(most_keys),
 	    cmocka_unit_test(when_to_look_again),
 	};
