@@ -87,7 +87,7 @@ struct relay_config {
 	uint32_t plain_ms;       /* one of a client without HELLO is kept */
 	uint32_t kconn_idle_ms;  /* a kernel connection without networks */
 	uint32_t backoff_ms;     /* between attempts to reach a backend */
-	uint64_t answer_ms;      /* a backend may take so long; 0: for ever */
+	uint64_t answer_ms;      /* then a call may be dropped; 0: never */
 	uint8_t secret[16];      /* keys the hashes */
 	bool no_replay_table;    /* tests only: replays run again */
 	bool no_fence;           /* simulator only: FENCE does nothing */
@@ -189,7 +189,7 @@ struct relay_counts {
 	uint64_t undecidable;  /* calls nobody can answer for */
 	uint64_t tombs;        /* made */
 	uint64_t suspects, give_ups;
-	uint64_t unanswered; /* links given up: no reply for answer_ms */
+	uint64_t unanswered; /* links with calls that waited for answer_ms */
 	unsigned clients, kconns, conns;
 	unsigned in_progress, waiting, kept;
 	unsigned undecided, slots; /* slots in use, of all volumes */

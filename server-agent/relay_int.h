@@ -160,6 +160,7 @@ struct relay_link {
 	enum relay_program program;
 	enum link_state state;
 	uint64_t retry_ms; /* not to be opened before */
+	bool told_overdue;
 	LIST_HEAD(, relay_entry) calls;
 };
 

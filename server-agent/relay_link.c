@@ -70,12 +70,14 @@ goes_with_link(const struct relay_entry *e)
 		       (e->log == NULL || e->log->told)));
 }
 
-/* A logged call that has run, or may be about to. */
+/* A call that changes something and has run, may be about to, or may still be
+ * inside: a late WRITE would land on newer data (I4). */
 static bool
 is_at_risk(const struct relay_entry *e)
 {
-	return e->log != NULL &&
-	       (e->state == ENTRY_INTENT || e->state == ENTRY_RUNNING);
+	return e->class != CALL_PASSED &&
+	       (e->state == ENTRY_RUNNING ||
+		   (e->log != NULL && e->state == ENTRY_INTENT));
 }
 
 static bool
@@ -158,50 +160,84 @@ relay_link_down(struct relay_link *l, const char *cause, uint64_t now_ms)
 
 /* --- a reply that does not come */
 
-static const struct relay_entry *
-overdue(const struct relay *r, struct relay_link *l, uint64_t now_ms)
+static bool
+is_overdue(struct relay *r, struct relay_entry *e, uint64_t now_ms)
+{
+	if (e->state != ENTRY_RUNNING)
+		return false;
+	if (e->watched_ms == 0)
+		e->watched_ms = now_ms;
+	return now_ms - e->watched_ms >= r->cfg.answer_ms;
+}
+
+/* How many calls of the link are overdue; *changes: how many run that change
+ * something, overdue or not. */
+static unsigned
+overdue(
+    struct relay *r, struct relay_link *l, unsigned *changes, uint64_t now_ms)
 {
 	struct relay_entry *e;
+	unsigned n = 0;
 
+	*changes = 0;
 	LIST_FOREACH(e, &l->calls, on_link) {
-		if (e->state != ENTRY_RUNNING)
-			continue;
-		if (e->watched_ms == 0)
-			e->watched_ms = now_ms;
-		else if (now_ms - e->watched_ms >= r->cfg.answer_ms)
-			return e;
+		n += is_overdue(r, e, now_ms);
+		*changes += is_at_risk(e);
 	}
-	return NULL;
+	return n;
 }
 
 /*
  * A backend may drop a call and say nothing: knfsd does when it has no memory,
  * or while it has the call in progress twice. A client of its own would send
  * it again on the connection that it has; NFS-Ganesha 4.3 crashes on that when
- * the call is running after all. So the link goes, and with it what was in
- * progress on it, as when it is lost: what is logged is judged by the log,
- * the rest is replayed by the clients.
+ * the call is running after all. Where only reads are in progress, the link
+ * goes, and the clients send them again. What changes something may still be
+ * inside, and land late: it is let go only with its backend, which can be
+ * ended where there is a log. Elsewhere it is waited for, and this is told.
  */
+static void
+link_watch(struct relay *r, struct relay_link *l, uint64_t now_ms)
+{
+	unsigned changes, n = overdue(r, l, &changes, now_ms);
+	struct vlog *v = link_log(l);
+	char why[80], name[9];
+
+	if (n == 0) {
+		l->told_overdue = false;
+		return;
+	}
+	snprintf(why, sizeof(why), "%u calls have had no answer for %llu s", n,
+	    (unsigned long long)r->cfg.answer_ms / 1000);
+	if (changes == 0) {
+		r->n.unanswered++;
+		relay_act(r,
+		    (struct relay_action){.type = RELAY_CLOSE_LINK, .link = l});
+		relay_link_down(l, why, now_ms);
+	} else if (v != NULL) {
+		r->n.unanswered += v->mode != VLOG_STOPPED;
+		log_suspect(v, why);
+	} else if (!l->told_overdue) {
+		r->n.unanswered++;
+		l->told_overdue = true;
+		relay_note(r,
+		    "client %s kconn %llu %s link: %s; they may still run, "
+		    "and are waited for: look at the NFS server",
+		    relay_client_name(l->kconn->client, name),
+		    (unsigned long long)l->kconn->number,
+		    relay_program_names[l->program], why);
+	}
+}
+
 void
 links_watch(struct relay *r, struct relay_client *cl, uint64_t now_ms)
 {
 	struct relay_kconn *k, *next;
-	char why[80];
 
 	for (k = LIST_FIRST(&cl->kconns); k != NULL; k = next) {
 		next = LIST_NEXT(k, next);
-		for (unsigned i = 0; i < RELAY_PROGRAMS; i++) {
-			struct relay_link *l = &k->links[i];
-
-			if (l->state != LINK_UP || overdue(r, l, now_ms) == NULL)
-				continue;
-			snprintf(why, sizeof(why),
-			    "a call has had no answer for %llu s",
-			    (unsigned long long)r->cfg.answer_ms / 1000);
-			r->n.unanswered++;
-			relay_act(r, (struct relay_action){
-					 .type = RELAY_CLOSE_LINK, .link = l});
-			relay_link_down(l, why, now_ms);
-		}
+		for (unsigned i = 0; i < RELAY_PROGRAMS; i++)
+			if (k->links[i].state == LINK_UP)
+				link_watch(r, &k->links[i], now_ms);
 	}
 }

@@ -183,7 +183,7 @@ lb_is_query(const struct lb_call *c)
 {
 	uint32_t proc = be32_get(c->rec.p + 20);
 
-	return nfs3_class(proc) != CALL_LOGGED;
+	return nfs3_class(proc) == CALL_PASSED;
 }
 
 /* Runs and answers call i. */

@@ -74,12 +74,42 @@ dropped_is_judged(void **state)
 	lb_free(b);
 }
 
+/* A WRITE is not in the log, but may still be inside as well. */
+static void
+dropped_write(void **state)
+{
+	struct lb *b = lb_new();
+	struct lb_conn c;
+	struct bytes call;
+
+	(void)state;
+	b->cfg.answer_ms = 300000;
+	lb_start(b);
+	lb_hello(b, &c, 1, 1, NULL, 0);
+	b->hold_backend = true;
+	vb_put_call(&call, NFS3_WRITE, 0);
+	vb_put_fh(&call, &b->d.fs, 2);
+	put64(&call, 0);
+	put32(&call, 4);
+	put32(&call, 0);
+	put_opaque(&call, "data", 4);
+	lb_put(b, &c, &call);
+	assert_int_equal(b->ncalls, 1);
+	lb_pass(b, 1000);
+	lb_pass(b, 301000);
+	assert_int_equal(b->suspects, 1);
+	assert_int_equal(c.sent, 0);
+	lb_gone(b, &c);
+	lb_free(b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(slow_is_not_dropped),
 	    cmocka_unit_test(dropped_is_judged),
+	    cmocka_unit_test(dropped_write),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
