@@ -23,6 +23,7 @@ entry_send(struct relay *r, struct relay_entry *e)
 {
 	assert(e->link->state != LINK_DOWN);
 	e->state = ENTRY_RUNNING;
+	e->watched_ms = 0;
 	relay_act(
 	    r, (struct relay_action){
 		   .type = RELAY_SEND_LINK, .link = e->link, .rec = e->rec});
@@ -148,7 +149,7 @@ begin(struct relay_conn *c, struct relay_link *l, struct rec *rec,
 	struct relay_entry *e;
 	enum entry_mark mark;
 
-	if (r->draining[t->volume])
+	if (r->draining[t->volume] || !entry_has_room(r, t, known))
 		return stall(c);
 	if (v != NULL &&
 	    (v->mode != VLOG_ON || ask_find(v, l, info->id.xid) != NULL))
@@ -163,7 +164,10 @@ begin(struct relay_conn *c, struct relay_link *l, struct rec *rec,
 		case LOG_TAKEN:
 			break;
 		}
+	/* Before another takes its place: what is oldest is evicted. */
+	mark = known_mark(r, known);
 	e = entry_new(r, t, info, l);
+	assert(e != NULL || mark == MARK_NONE); /* entry_has_room() */
 	if (e == NULL) {
 		log_forget(el);
 		if (slot != NULL) {
@@ -184,7 +188,6 @@ begin(struct relay_conn *c, struct relay_link *l, struct rec *rec,
 	}
 	entry_ask(e, c);
 	link_open(l);
-	mark = known_mark(r, known);
 	if (el != NULL && mark == MARK_NONE &&
 	    tomb_tells(c->kconn, &info->id)) {
 		r->n.undecidable++;

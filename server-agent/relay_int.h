@@ -318,6 +318,9 @@ struct relay_entry **entry_bucket(
     struct relay *r, const void *where, uint64_t kconn, uint32_t xid);
 void entry_xid_insert(struct relay *r, struct relay_entry *e);
 void entry_xid_remove(struct relay *r, struct relay_entry *e);
+/* Will entry_new() find room once `known`, if there is one, is free? */
+bool entry_has_room(const struct relay *r, const struct relay_table *t,
+    const struct relay_entry *known);
 /* Makes room by dropping acknowledged replies; NULL: there is none. */
 struct relay_entry *entry_new(struct relay *r, struct relay_table *t,
     const struct call_info *info, struct relay_link *l);

@@ -163,7 +163,8 @@ relay_link_down(struct relay_link *l, const char *cause, uint64_t now_ms)
 static bool
 is_overdue(struct relay *r, struct relay_entry *e, uint64_t now_ms)
 {
-	if (e->state != ENTRY_RUNNING)
+	/* ASKING: a question of ours may be dropped as well. */
+	if (e->state != ENTRY_RUNNING && e->state != ENTRY_ASKING)
 		return false;
 	if (e->watched_ms == 0)
 		e->watched_ms = now_ms;
@@ -191,8 +192,8 @@ overdue(
  * A backend may drop a call and say nothing: knfsd does when it has no memory,
  * or while it has the call in progress twice. A client of its own would send
  * it again on the connection that it has; NFS-Ganesha 4.3 crashes on that when
- * the call is running after all. Where only reads are in progress, the link
- * goes, and the clients send them again. What changes something may still be
+ * the call is running after all. Where only reads are in progress, our own
+ * questions among them, the link goes, and the clients send all again. What changes something may still be
  * inside, and land late: it is let go only with its backend, which can be
  * ended where there is a log. Elsewhere it is waited for, and this is told.
  */

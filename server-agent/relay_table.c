@@ -132,6 +132,16 @@ table_has_room(const struct relay *r, const struct relay_table *t)
 	       r->cfg.client_entries_max;
 }
 
+bool
+entry_has_room(const struct relay *r, const struct relay_table *t,
+    const struct relay_entry *known)
+{
+	unsigned n = t->in_progress + t->nkept[KEPT_UNACKED];
+
+	return known == NULL ||
+	       n - (known->kept == KEPT_UNACKED) < r->cfg.client_entries_max;
+}
+
 static void
 evict(struct relay *r, struct relay_table *t)
 {

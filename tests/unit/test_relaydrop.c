@@ -74,6 +74,38 @@ dropped_is_judged(void **state)
 	lb_free(b);
 }
 
+/* The question before a call, what there is of its name: nothing has run. */
+static void
+dropped_question(void **state)
+{
+	struct lb *b = lb_new();
+	struct lb_conn c;
+	struct bytes call;
+
+	(void)state;
+	b->cfg.answer_ms = 300000;
+	lb_start(b);
+	lb_hello(b, &c, 1, 1, NULL, 0);
+	make_dir(&call, &b->d.fs, "new");
+	lb_offer(b, &c, rec_from(b->pool, call.p, call.len));
+	lb_act(b);
+	assert_int_equal(b->ncalls, 1);
+	assert_true(lb_is_query(&b->call[0]));
+	b->ncalls = 0;
+	lb_pass(b, 1000);
+	assert_non_null(c.rc);
+	lb_pass(b, 301000);
+	assert_int_equal(b->suspects, 0);
+	assert_int_equal(lb_count(b).unanswered, 1);
+	lb_gone(b, &c);
+	lb_pass(b, 1000);
+	lb_hello(b, &c, 1, 2, NULL, 0);
+	lb_put(b, &c, &call);
+	assert_int_equal(lb_status(&c), NFS3_OK);
+	assert_int_equal(b->mutations, 1);
+	lb_free(b);
+}
+
 /* A WRITE is not in the log, but may still be inside as well. */
 static void
 dropped_write(void **state)
@@ -109,6 +141,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(slow_is_not_dropped),
 	    cmocka_unit_test(dropped_is_judged),
+	    cmocka_unit_test(dropped_question),
 	    cmocka_unit_test(dropped_write),
 	};
 

@@ -1,4 +1,4 @@
-/* A connection that waits for room is read again when there is some. */
+/* Room for calls: who waits for it, and what may make it. */
 #include "logbed.h"
 
 static void
@@ -51,11 +51,82 @@ test_plain_after_drain(void **state)
 	lb_free(b);
 }
 
+static void
+offer_write(struct lb *b, struct lb_conn *c, uint32_t xid)
+{
+	struct bytes call;
+
+	vb_put_call(&call, NFS3_WRITE, 0);
+	be32_put(call.p, xid);
+	vb_put_fh(&call, &b->d.fs, 1);
+	put64(&call, 0);
+	put32(&call, 4);
+	put32(&call, 2);
+	put_opaque(&call, "abcd", 4);
+	lb_offer(b, c, rec_from(b->pool, call.p, call.len));
+	lb_act(b);
+}
+
+/* A call that nobody can answer for, long ago; then its link was lost, and
+ * what is known of it has expired. */
+static void
+make_undecidable(struct lb *b, struct lb_conn *c)
+{
+	uint32_t sent = 1;
+
+	put_mkdir(b, c, 0);
+	assert_int_equal(lb_status(c), NFS3_OK);
+	lb_pass(b, 3600001); /* never acknowledged: a tomb */
+	lb_pass(b, 600001);  /* and gone from memory */
+	lb_gone(b, c);
+	lb_hello(b, c, 1, 2, &sent, 1);
+	put_mkdir(b, c, 0);
+	assert_int_equal(lb_count(b).undecided, 1);
+	relay_link_down(b->link, "test", b->now);
+	lb_settle(b);
+	lb_gone(b, c);
+	lb_pass(b, 3600001);
+	assert_int_equal(lb_count(b).in_progress, 0);
+}
+
+/* It is asked for again when all entries are in use: what is known of it is
+ * the first thing that could make room, and must not do so before it is
+ * read. */
+static void
+test_undecidable_in_full_table(void **state)
+{
+	struct lb *b = lb_new();
+	struct lb_conn c = {0};
+	struct relay_counts n;
+
+	(void)state;
+	b->cfg.entries_max = 8;
+	lb_start(b);
+	lb_hello(b, &c, 1, 1, NULL, 0);
+	make_undecidable(b, &c);
+	lb_hello(b, &c, 1, 3, NULL, 0);
+	for (uint32_t i = 0;; i++) {
+		n = lb_count(b);
+		if (n.kept + n.in_progress == 8)
+			break;
+		offer_write(b, &c, 1000 + i);
+	}
+	assert_int_equal(n.kept, 1);
+	put_mkdir(b, &c, 0); /* all others are answered meanwhile */
+	assert_null(c.held);
+	assert_int_equal(b->mutations, 1 + n.in_progress);
+	assert_int_equal(lb_count(b).in_progress, 1);
+	assert_int_equal(lb_count(b).undecided, 1);
+	lb_gone(b, &c);
+	lb_free(b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_plain_after_drain),
+	    cmocka_unit_test(test_undecidable_in_full_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
