@@ -3,7 +3,7 @@ address: it has its connection reset by the new owner as soon as that has the
 address, and does not wait for its own time-out (5 s here, 60 s of a kernel).
 """
 
-from serverrun import TIMEO_S
+from serverrun import TIMEO_S, VOLUME
 from servercases import case, move, warm
 
 NUDGED_MS = TIMEO_S * 500  # a takeover on a busy machine, and then at once
@@ -39,6 +39,10 @@ def plain_moves(r):
 def plain_cut(r):
     """Power cut of the owner: a client without proxy goes on at once"""
     warm(r)
+    # its calls have arrived and wait: its TCP has nothing to send again, and
+    # would not notice
+    r.fault("disk-slow", f"s1.{VOLUME}", "1500", mark=None)
+    r.hold(1)
     r.fault("server-cut", "s1")
     r.wait_serving("s2")
     r.hold(3)
