@@ -29,6 +29,7 @@ from san import Note, San
 
 VOLUME = "home"
 TIMEO_S = 5  # of a plain client; the kernel's is 60 s over TCP
+STUCK_S = 30  # a load that is told to stop checks all and ends before
 
 
 class Load:
@@ -60,10 +61,17 @@ class Load:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
 
+    def stop(self, seconds):
+        try:
+            self.process.communicate("stop\n", timeout=STUCK_S)
+        except subprocess.TimeoutExpired:
+            self.run.note_calls(self.name)
+            self.process.communicate(timeout=seconds - STUCK_S)
+
     def end(self, seconds=240):
         """Its result; the story is over."""
         try:
-            self.process.communicate("stop\n", timeout=seconds)
+            self.stop(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -260,6 +268,16 @@ class Run:
             self.takeovers = self.reports()
         out["takeovers"] = self.takeovers
         return out
+
+    def note_calls(self, load):
+        """Where the calls are that a load waits for: for keep()."""
+        daemons = [("agent", x) for x in self.lab.servers()] + \
+            [("proxy", x) for x in self.lab.clients()]
+        said = {host: {what: shared.ask(self.lab, host, what, program)
+                       for what in ("calls", "counters")}
+                for program, host in daemons if self.lab.pid(host)}
+        path = self.directory / f"stuck-{load}.json"
+        path.write_text(json.dumps(said, indent=1))
 
     def read_counts(self, out):
         captures = []

@@ -119,11 +119,11 @@ def make_volume(lab, volume, managed, extra):
 
 # -- who serves?
 
-def ask(lab, host, what):
-    """What `hanfsctl show WHAT agent` asks for; [] while there is none.
+def ask(lab, host, what, program="agent"):
+    """What `hanfsctl show WHAT PROGRAM` asks for; [] while there is none.
     Without a process of its own: it is asked while times are measured."""
     try:
-        path = f"/proc/{lab.need(host)}/root/run/hanfs/agent.sock"
+        path = f"/proc/{lab.need(host)}/root/run/hanfs/{program}.sock"
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(1)
             s.connect(path)
