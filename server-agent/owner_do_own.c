@@ -288,15 +288,22 @@ owner_do_again(struct owner *o, const struct owner_event *ev)
 		owner_try_again(o);
 }
 
+/* An unmount in good order writes: one that waits or tries does not go on. */
 void
 owner_do_abandon_rest(struct owner *o, const struct owner_event *ev)
 {
+	bool unmounts = o->state == OWNER_UNMOUNTING && !o->abandon;
+
 	o->abandon = true;
 	if (o->goal == GOAL_STANDBY)
 		o->goal = GOAL_FAILED;
 	snprintf(o->why, sizeof(o->why), "%s",
 	    owner_text(ev, "the lease is another's"));
 	owner_note(o, o->why, "what is mounted is given up");
+	if (unmounts) {
+		owner_push(o, OWNER_CANCEL);
+		owner_try_again(o);
+	}
 }
 
 void

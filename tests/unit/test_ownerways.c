@@ -191,6 +191,42 @@ test_no_flush_when_it_stays(void **state)
 	end(&s);
 }
 
+/* "Nothing more may be written" comes while the unmount waits for the flush,
+ * or tries: it is not done in good order after all. Told twice, it is
+ * abandoned once. */
+static void
+test_unmount_given_up(void **state)
+{
+	static const enum owner_event_type why[] = {
+	    OWNER_EV_LOST, OWNER_EV_DISK_LOST};
+	struct story s;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		begin(&s, 40);
+		synced(&s, 10, 1);
+		while (s.ran[OWNER_UNMOUNT] == 0) {
+			assert_true(s.n < 100);
+			feed_type(&s, OWNER_EV_DONE, -1);
+		}
+		if (i >= 2) /* it failed, and is to be tried again */
+			feed_type(&s, OWNER_EV_FAILED, -1);
+		feed_type(&s, why[i % 2], 1);
+		assert_int_equal(s.ran[OWNER_CANCEL], 1);
+		assert_int_equal(s.ran[OWNER_ABANDON], 1);
+		assert_true(s.at[OWNER_CANCEL] < s.at[OWNER_ABANDON]);
+		feed_type(&s, OWNER_EV_LOST, 1);
+		while (owner_state(s.o) != OWNER_FAILED) {
+			assert_true(s.n < 100);
+			feed_type(&s, OWNER_EV_DONE, -1);
+		}
+		assert_int_equal(s.ran[OWNER_ABANDON], 1);
+		assert_int_equal(s.ran[OWNER_UNMOUNT], 1);
+		assert_int_equal(s.ran[OWNER_RELEASE], 0);
+		end(&s);
+	}
+}
+
 /* --- what failed is tried again */
 
 static uint64_t
@@ -260,6 +296,7 @@ main(void)
 	    cmocka_unit_test(test_bound),
 	    cmocka_unit_test(test_flush_beside),
 	    cmocka_unit_test(test_no_flush_when_it_stays),
+	    cmocka_unit_test(test_unmount_given_up),
 	    cmocka_unit_test(test_again_after_failure),
 	};
 
