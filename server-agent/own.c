@@ -288,6 +288,7 @@ own_tick(struct agent *a)
 		arbiter_alive(v->arbiter, (uint32_t)v->av->told);
 		report_disk(v);
 		own_take_again(v);
+		own_flush_tick(v);
 		own_plain_tick(v);
 	}
 	peers_tick(a);

@@ -83,6 +83,9 @@ struct own_volume {
 	bool clean;          /* nothing of an earlier life is mounted */
 	uint64_t won_ms;     /* when a claim was won last; 0: never */
 	bool take_waits;     /* for the watchdog; own_take_again() */
+	uint64_t flush_due_ms; /* the next look at what is written; 0: none
+				* yet */
+	uint64_t flush_kib;    /* written, when the machine was told last */
 	uint64_t plain_due_ms; /* the list is to be written; 0: it is right */
 	bool plain_writing;
 	uint64_t events;     /* so far */
@@ -151,6 +154,10 @@ int own_watchdog_take(struct own_volume *v, char *error, size_t size);
 void own_watchdog_until(struct own_volume *v, uint64_t until_ms);
 void own_watchdog_off(struct own_volume *v);
 void own_watchdog_stop(struct own *w);
+
+/* own_flush.c: each tick; and when the flush is at its end. */
+void own_flush_tick(struct own_volume *v);
+void own_flush_tell(struct own_volume *v);
 
 /* own_plain.c */
 void own_plain_tick(struct own_volume *v);

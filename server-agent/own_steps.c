@@ -41,8 +41,10 @@ unmount_may_begin(struct own_volume *v)
 {
 	struct own_lane_state *l = &v->lanes[LANE_MAIN];
 
-	if (l->busy && l->queue[0].what == OWNER_UNMOUNT && l->step == NULL)
-		begin(l);
+	if (!l->busy || l->queue[0].what != OWNER_UNMOUNT || l->step != NULL)
+		return;
+	own_flush_tell(v); /* its time begins now */
+	begin(l);
 }
 
 void
@@ -242,6 +244,18 @@ is_gone(const struct own_volume *v, enum owner_action_type done)
 	return done == OWNER_DISASSEMBLE;
 }
 
+/* How much there was to write. */
+static void
+read_sync(const struct steps_result *r, struct owner_event *ev)
+{
+	int cut;
+
+	if (sscanf(r->out, "%" SCNu64 " %" SCNu64 " %d %" SCNu64,
+		&ev->dirty_kib, &ev->sync_ms, &cut, &ev->left_kib) != 4)
+		ev->dirty_kib = ev->sync_ms = ev->left_kib = cut = 0;
+	ev->cut = cut != 0 || r->end == STEPS_TIMED_OUT;
+}
+
 static void
 on_step(void *arg, const struct steps_result *r)
 {
@@ -257,10 +271,8 @@ on_step(void *arg, const struct steps_result *r)
 	if (done && is_gone(l->v, what))
 		own_watchdog_off(l->v);
 	ev.mounted = l->v->mounted_before;
-	if (what == OWNER_SYNC && /* how much there was to write */
-	    sscanf(r->out, "%" SCNu64 " %" SCNu64, &ev.dirty_kib,
-		&ev.sync_ms) != 2)
-		ev.dirty_kib = ev.sync_ms = 0;
+	if (what == OWNER_SYNC)
+		read_sync(r, &ev);
 	ev.type = done ? OWNER_EV_DONE : OWNER_EV_FAILED;
 	own_op_end_with(l->v, lane_of(l), &ev);
 }

@@ -51,6 +51,7 @@ const char *const owner_event_names[OWNER_EVENTS] = {
     [OWNER_EV_MOVE] = "move",
     [OWNER_EV_DRILL] = "drill",
     [OWNER_EV_STOP] = "stop",
+    [OWNER_EV_FLUSHES] = "flushes",
     [OWNER_EV_TIME] = "time",
 };
 

@@ -97,6 +97,8 @@ enum owner_event_type {
 	OWNER_EV_MOVE,  /* operator: to peer */
 	OWNER_EV_DRILL, /* operator: away and back */
 	OWNER_EV_STOP,  /* the agent ends: hand over, within its bound */
+	OWNER_EV_FLUSHES, /* the unmount waits for the flush, or writes: the
+			   * disk has taken more, or the flush is at its end */
 	OWNER_EV_TIME,  /* a deadline or a wait is over (owner_tick) */
 	OWNER_EVENTS
 };
@@ -118,6 +120,8 @@ struct owner_event {
 	bool mounted; /* DONE in starting: an earlier life's mount is there */
 	uint64_t dirty_kib; /* DONE in syncing: what was dirty before it, */
 	uint64_t sync_ms;   /* and how long it took to write that */
+	bool cut;           /* its time was over: that was not all of it, */
+	uint64_t left_kib;  /* and so much may be left; 0: not known */
 	const char *text;   /* for an operator; NULL or "": nothing */
 };
 
@@ -208,7 +212,8 @@ struct owner_config {
 	uint64_t address_ms;
 	uint64_t stuck_ms;      /* a way down that fails so long; 10,000 */
 	/* A round of write-back that took no longer, or wrote no more,
-	 * leaves little; and so many there are at most. */
+	 * leaves little; and so many there are at most. With much to write
+	 * each takes half of unmount_ms: 40 of them 10 minutes. */
 	uint64_t sync_ms, dirty_max_kib;
 	unsigned syncs_max;
 	unsigned deaths_max;    /* of the backend within a minute; 3 */

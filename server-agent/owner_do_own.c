@@ -172,6 +172,17 @@ drain(struct owner *o, const char *text)
 	owner_push_step(o, OWNER_DRAIN, o->c.drain_ms);
 }
 
+/* Its time was over before all was written. How much it wrote says nothing
+ * of what is left, so it is no round that gains nothing; one that could not
+ * even say that is. */
+static bool
+cut_short(struct owner *o, const struct owner_event *ev)
+{
+	o->last_kib = UINT64_MAX;
+	o->idle_syncs = ev->type == OWNER_EV_DONE ? 0 : o->idle_syncs + 1;
+	return o->idle_syncs < IDLE_SYNCS;
+}
+
 /*
  * Another round of write-back? What came during one takes as long again to
  * write, at most: so a short one is the last. And it is of no use any more
@@ -182,8 +193,12 @@ once_more(struct owner *o, const struct owner_event *ev)
 {
 	uint64_t last = o->last_kib;
 
+	if (o->syncs >= o->c.syncs_max)
+		return false;
+	if (ev->cut)
+		return cut_short(o, ev);
 	if (ev->type != OWNER_EV_DONE || ev->sync_ms <= o->c.sync_ms ||
-	    ev->dirty_kib <= o->c.dirty_max_kib || o->syncs >= o->c.syncs_max)
+	    ev->dirty_kib <= o->c.dirty_max_kib)
 		return false;
 	o->idle_syncs =
 	    ev->dirty_kib < last - last / 4 ? 0 : o->idle_syncs + 1;
@@ -191,21 +206,41 @@ once_more(struct owner *o, const struct owner_event *ev)
 	return o->idle_syncs < IDLE_SYNCS;
 }
 
+static void
+say_left(const struct owner_event *ev, char *text, size_t size)
+{
+	if (!ev->cut)
+		text[0] = '\0';
+	else if (ev->left_kib == 0)
+		snprintf(text, size, "its time was over before all was written");
+	else
+		snprintf(text, size,
+		    "its time was over, up to %llu KiB are dirty still",
+		    (unsigned long long)ev->left_kib);
+}
+
 void
 owner_do_synced(struct owner *o, const struct owner_event *ev)
 {
-	char text[OWNER_TEXT_MAX];
+	char text[OWNER_TEXT_MAX], left[80];
 
-	if (once_more(o, ev)) {
-		owner_sync(o);
+	say_left(ev, left, sizeof(left));
+	if (ev->type == OWNER_EV_DONE)
+		snprintf(text, sizeof(text),
+		    "%u rounds of write-back, %llu KiB in %llu ms the last "
+		    "one%s%s",
+		    o->syncs, (unsigned long long)ev->dirty_kib,
+		    (unsigned long long)ev->sync_ms, ev->cut ? "; " : "", left);
+	else
+		snprintf(text, sizeof(text), "not synced: %.250s",
+		    owner_text(ev, "no reason given"));
+	if (!once_more(o, ev)) {
+		drain(o, text);
 		return;
 	}
-	snprintf(text, sizeof(text),
-	    "%u rounds of write-back, %llu KiB in %llu ms the last one",
-	    o->syncs, (unsigned long long)ev->dirty_kib,
-	    (unsigned long long)ev->sync_ms);
-	drain(
-	    o, ev->type == OWNER_EV_DONE ? text : owner_text(ev, "not synced"));
+	if (ev->cut)
+		owner_note(o, text, "it is served meanwhile, and goes on");
+	owner_sync(o);
 }
 
 /* Nothing is written any more: what is dirty still goes to the disk while
@@ -304,6 +339,19 @@ owner_do_abandon_rest(struct owner *o, const struct owner_event *ev)
 		owner_push(o, OWNER_CANCEL);
 		owner_try_again(o);
 	}
+}
+
+/* It takes long because there is much to write: it is not late, and not
+ * stuck, as long as the disk takes it. */
+void
+owner_do_flushes(struct owner *o, const struct owner_event *ev)
+{
+	(void)ev;
+	if (o->abandon)
+		return;
+	o->down_ms = o->now;
+	if (!o->again)
+		o->deadline_ms = o->now + o->c.unmount_ms + 1000;
 }
 
 void

@@ -65,7 +65,7 @@ struct owner {
 	uint64_t down_ms; /* since when its present step is tried */
 	unsigned syncs;      /* rounds so far */
 	unsigned idle_syncs; /* of these, in a row that gained nothing */
-	uint64_t last_kib;   /* of the round before */
+	uint64_t last_kib;   /* of the round before, if that was all */
 	char why[OWNER_TEXT_MAX]; /* of a failure */
 
 	unsigned failures; /* since it was served here last */
@@ -107,7 +107,7 @@ owner_do_fn owner_do_look, owner_do_begin, owner_do_begin_again,
     owner_do_drained, owner_do_not_drained, owner_do_target,
     owner_do_lapsed_leaving, owner_do_stop_leaving, owner_do_undone,
     owner_do_down_failed, owner_do_again, owner_do_abandon_rest,
-    owner_do_unstick;
+    owner_do_flushes, owner_do_unstick;
 /* The event's text, or this. */
 const char *owner_text(const struct owner_event *ev, const char *otherwise);
 

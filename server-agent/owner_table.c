@@ -84,6 +84,7 @@ static const struct owner_row rows[] = {
     {UNDOING, OWNER_EV_DONE, "next step down", owner_do_undone},
     {UNDOING, OWNER_EV_FAILED, "again, or stuck", owner_do_down_failed},
     {UNDOING, OWNER_EV_TIME, "again", owner_do_again},
+    {IN(UNMOUNTING), OWNER_EV_FLUSHES, "more time", owner_do_flushes},
     {UNDOING, OWNER_EV_LOST, "write nothing more", owner_do_abandon_rest},
     {UNDOING, OWNER_EV_DISK_LOST, "write nothing more", owner_do_abandon_rest},
     {UNDOING, OWNER_EV_STOP, "then stopped", owner_do_stop_leaving},
@@ -168,6 +169,7 @@ late(struct owner *o, const struct owner_event *ev)
 		return out;
 	owner_push(o, OWNER_CANCEL);
 	out.type = OWNER_EV_FAILED;
+	out.cut = true;
 	out.text = "no answer in time";
 	o->deadline_ms = UINT64_MAX;
 	return out;

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,8 +35,7 @@ struct round {
 	size_t ndirs;
 };
 
-/* KiB written to the device since its statistics began. */
-static unsigned long long
+static uint64_t
 written_kib(dev_t device)
 {
 	unsigned long long n[7] = {0};
@@ -52,6 +52,69 @@ written_kib(dev_t device)
 			break;
 	fclose(f);
 	return n[6] / 2; /* sectors of 512 bytes */
+}
+
+uint64_t
+steps_written_kib(const char *device)
+{
+	struct stat st;
+
+	return stat(device, &st) == 0 && S_ISBLK(st.st_mode)
+		   ? written_kib(st.st_rdev)
+		   : 0;
+}
+
+/* --- what is dirty */
+
+/* Two lines "NAME: N kB" of a file, together. False: they are not there. */
+static bool
+read_sum(const char *path, const char *one, const char *other, uint64_t *kib)
+{
+	unsigned long long n;
+	unsigned found = 0;
+	char line[128], name[64];
+	FILE *f = fopen(path, "re");
+
+	*kib = 0;
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "%63[^:]: %llu", name, &n) == 2 &&
+		    (strcmp(name, one) == 0 || strcmp(name, other) == 0)) {
+			*kib += n;
+			found++;
+		}
+	if (f != NULL)
+		fclose(f);
+	return found == 2;
+}
+
+/*
+ * KiB that are dirty or on their way: of the device, where the kernel shows
+ * that (debugfs; of the whole disk for a partition); else of all devices of
+ * this host. So it is never less than the volume's.
+ */
+static uint64_t
+left_kib(dev_t device)
+{
+	static const char *const disks[] = {"", "/.."};
+	char path[128], bdi[64];
+	uint64_t kib;
+
+	for (unsigned i = 0; i < 2; i++) {
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u%s/bdi",
+		    major(device), minor(device), disks[i]);
+		n = readlink(path, bdi, sizeof(bdi) - 1);
+		if (n == -1)
+			continue;
+		bdi[n] = '\0';
+		snprintf(path, sizeof(path), "/sys/kernel/debug/bdi/%s/stats",
+		    strrchr(bdi, '/') != NULL ? strrchr(bdi, '/') + 1 : bdi);
+		if (read_sum(path, "BdiWriteback", "BdiReclaimable", &kib))
+			return kib;
+	}
+	(void)read_sum("/proc/meminfo", "Dirty", "Writeback", &kib);
+	return kib;
 }
 
 static bool
@@ -177,29 +240,35 @@ write_known(struct round *r)
 
 /*
  * Half of the step's time is for the gentle way. Had that not been enough,
- * syncfs would take long, too: it is left to the next round.
+ * syncfs would take long, too: it is left to the next round, which is needed
+ * however little this one wrote.
  */
 int
 step_sync(const struct step_context *c)
 {
 	const char *at = c->v->storage.mountpoint;
 	uint64_t began = clock_now_ms();
-	unsigned long long before;
-	struct round r = {.until_ms = began + (c->until_ms - began) / 2};
+	uint64_t before;
+	bool cut;
+	struct round r = {.until_ms = began};
 	struct stat st;
 
 	r.root = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r.root == -1 || fstat(r.root, &st) == -1)
 		return step_fail("%s: %s", at, strerror(errno));
 	r.device = st.st_dev;
+	if (c->until_ms > began)
+		r.until_ms += (c->until_ms - began) / 2;
 	before = written_kib(st.st_dev);
 	step_each_backend(c, write_open, &r);
 	write_known(&r);
-	if (!is_over(&r) && syncfs(r.root) == -1)
+	cut = is_over(&r);
+	if (!cut && syncfs(r.root) == -1)
 		return step_fail("syncfs %s: %s", at, strerror(errno));
 	close(r.root);
-	printf("%llu %llu\n", written_kib(st.st_dev) - before,
-	    (unsigned long long)(clock_now_ms() - began));
+	printf("%" PRIu64 " %" PRIu64 " %d %" PRIu64 "\n",
+	    written_kib(st.st_dev) - before, clock_now_ms() - began, cut,
+	    left_kib(st.st_dev));
 	return 0;
 }
 

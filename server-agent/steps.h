@@ -79,7 +79,9 @@ enum step_kind {
 	STEP_ADDRESS_UP,   /* service address, ARP, hook */
 	STEP_ADDRESS_DOWN, /* hook, address away */
 	STEP_SYNC,         /* writes back, gently; out: KiB that the device
-			    * wrote meanwhile, and how many ms it took */
+			    * wrote meanwhile, how many ms it took, 1 if
+			    * time was over before all was written, else 0,
+			    * and how many KiB may be dirty still */
 	STEP_FLUSH,        /* syncfs */
 	STEP_STOP,         /* kills the backend; all its threads are gone */
 	STEP_UNMOUNT,      /* `unmount`, or umount(2); then waits until no
@@ -120,6 +122,10 @@ void steps_free(struct steps *s);
 struct step *steps_start(struct steps *s, enum step_kind kind,
     const struct steps_volume *v, uint32_t deadline_ms, steps_done_fn *done,
     void *arg);
+
+/* KiB written to the device since its statistics began; 0: not known. Of any
+ * process, and without a wait for the disk. */
+uint64_t steps_written_kib(const char *device);
 
 /*
  * Runs `command` by sh -c. env: "NAME=value" strings, ended by NULL, added

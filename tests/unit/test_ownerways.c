@@ -9,6 +9,7 @@ struct story {
 	unsigned ran[OWNER_ACTIONS];
 	unsigned n; /* actions so far */
 	unsigned at[OWNER_ACTIONS]; /* when each came last */
+	char text[OWNER_TEXT_MAX]; /* of the last note */
 	uint64_t now;
 };
 
@@ -20,6 +21,8 @@ take_actions(struct story *s)
 	while (owner_next(s->o, &a)) {
 		s->ran[a.type]++;
 		s->at[a.type] = ++s->n;
+		if (a.type == OWNER_NOTE)
+			memcpy(s->text, a.text, sizeof(s->text));
 	}
 }
 
@@ -48,6 +51,8 @@ begin(struct story *s, unsigned syncs_max)
 	bed_init(&s->bed, 2, 1);
 	bed_config(&s->bed, &c, 0);
 	c.syncs_max = syncs_max;
+	c.unmount_ms = 30000;
+	c.stuck_ms = 10000;
 	s->now = 1000;
 	s->o = owner_new(&c, s->now);
 	feed_type(s, OWNER_EV_DONE, -1);
@@ -150,6 +155,149 @@ test_bound(void **state)
 	end(&s);
 }
 
+static void
+was_cut(struct story *s, enum owner_event_type type)
+{
+	assert_int_equal(owner_state(s->o), OWNER_SYNCING);
+	feed(s, (struct owner_event){.type = type,
+		    .peer = -1,
+		    .dirty_kib = 1536000,
+		    .sync_ms = 15000,
+		    .cut = true,
+		    .left_kib = 9000000});
+}
+
+/* More than a round has time for: each of them writes the same, and all are
+ * needed. What follows counts anew. */
+static void
+test_cut_short(void **state)
+{
+	struct story s;
+
+	(void)state;
+	begin(&s, 40);
+	for (unsigned i = 0; i < 20; i++)
+		was_cut(&s, OWNER_EV_DONE);
+	assert_int_equal(s.ran[OWNER_DRAIN], 0);
+	synced(&s, 1500000, 15000);
+	synced(&s, 150000, 1500);
+	assert_int_equal(s.ran[OWNER_DRAIN], 0);
+	synced(&s, 1000, 10);
+	assert_int_equal(s.ran[OWNER_SYNC], 23);
+	assert_int_equal(s.ran[OWNER_DRAIN], 1);
+	end(&s);
+}
+
+/* But not for ever; what is left is said. */
+static void
+test_cut_bound(void **state)
+{
+	struct story s;
+
+	(void)state;
+	begin(&s, 5);
+	for (unsigned i = 0; i < 5; i++)
+		was_cut(&s, OWNER_EV_DONE);
+	assert_int_equal(s.ran[OWNER_SYNC], 5);
+	assert_int_equal(s.ran[OWNER_DRAIN], 1);
+	assert_non_null(strstr(s.text, "9000000 KiB are dirty still"));
+	end(&s);
+}
+
+/* A round that says nothing, by itself or within its second more, is tried
+ * once more; an error is not. */
+static void
+test_sync_fails(void **state)
+{
+	struct story s;
+
+	(void)state;
+	begin(&s, 40);
+	s.now += 31000;
+	owner_tick(s.o, s.now);
+	take_actions(&s);
+	assert_int_equal(s.ran[OWNER_CANCEL], 1);
+	assert_int_equal(s.ran[OWNER_SYNC], 2);
+	assert_int_equal(s.ran[OWNER_DRAIN], 0);
+	was_cut(&s, OWNER_EV_FAILED);
+	assert_int_equal(s.ran[OWNER_SYNC], 2);
+	assert_int_equal(s.ran[OWNER_DRAIN], 1);
+	end(&s);
+	begin(&s, 40);
+	feed_type(&s, OWNER_EV_FAILED, -1);
+	assert_int_equal(s.ran[OWNER_SYNC], 1);
+	assert_int_equal(s.ran[OWNER_DRAIN], 1);
+	end(&s);
+}
+
+static void
+pass(struct story *s, uint64_t ms)
+{
+	for (; ms > 0; ms -= 100) {
+		s->now += 100;
+		owner_tick(s->o, s->now);
+		take_actions(s);
+	}
+}
+
+static void
+go_unmounting(struct story *s)
+{
+	begin(s, 40);
+	synced(s, 10, 1);
+	while (s->ran[OWNER_UNMOUNT] == 0) {
+		assert_true(s->n < 100);
+		feed_type(s, OWNER_EV_DONE, -1);
+	}
+}
+
+/* An unmount that has much to write is not stuck while the disk takes it;
+ * its own time begins when the flush is at its end. */
+static void
+test_flush_takes_long(void **state)
+{
+	struct story s;
+
+	(void)state;
+	go_unmounting(&s);
+	for (unsigned i = 0; i < 60; i++) {
+		pass(&s, 5000);
+		feed_type(&s, OWNER_EV_FLUSHES, -1);
+	}
+	pass(&s, 29000);
+	assert_int_equal(owner_state(s.o), OWNER_UNMOUNTING);
+	assert_int_equal(s.ran[OWNER_UNMOUNT], 1);
+	assert_int_equal(s.ran[OWNER_CANCEL] + s.ran[OWNER_DROP], 0);
+	/* cut off while it wrote: it is tried again */
+	feed_type(&s, OWNER_EV_FLUSHES, -1);
+	feed_type(&s, OWNER_EV_FAILED, -1);
+	feed_type(&s, OWNER_EV_FLUSHES, -1);
+	pass(&s, 600);
+	assert_int_equal(s.ran[OWNER_UNMOUNT], 2);
+	feed_type(&s, OWNER_EV_DONE, -1);
+	feed_type(&s, OWNER_EV_DONE, -1);
+	assert_int_equal(s.ran[OWNER_RELEASE], 1);
+	end(&s);
+}
+
+/* One that the disk takes nothing of is. */
+static void
+test_flush_hangs(void **state)
+{
+	struct story s;
+
+	(void)state;
+	go_unmounting(&s);
+	pass(&s, 20000);
+	feed_type(&s, OWNER_EV_FLUSHES, -1);
+	pass(&s, 30000);
+	assert_int_equal(s.ran[OWNER_DROP], 0);
+	pass(&s, 2000);
+	assert_int_equal(s.ran[OWNER_DROP], 1);
+	assert_int_equal(owner_state(s.o), OWNER_STUCK);
+	end(&s);
+}
+
 /* Once no call runs, what is dirty goes to the disk beside the steps that
  * need no disk. */
 static void
@@ -203,12 +351,7 @@ test_unmount_given_up(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
-		begin(&s, 40);
-		synced(&s, 10, 1);
-		while (s.ran[OWNER_UNMOUNT] == 0) {
-			assert_true(s.n < 100);
-			feed_type(&s, OWNER_EV_DONE, -1);
-		}
+		go_unmounting(&s);
 		if (i >= 2) /* it failed, and is to be tried again */
 			feed_type(&s, OWNER_EV_FAILED, -1);
 		feed_type(&s, why[i % 2], 1);
@@ -294,6 +437,11 @@ main(void)
 	    cmocka_unit_test(test_little_but_long),
 	    cmocka_unit_test(test_never_less),
 	    cmocka_unit_test(test_bound),
+	    cmocka_unit_test(test_cut_short),
+	    cmocka_unit_test(test_cut_bound),
+	    cmocka_unit_test(test_sync_fails),
+	    cmocka_unit_test(test_flush_takes_long),
+	    cmocka_unit_test(test_flush_hangs),
 	    cmocka_unit_test(test_flush_beside),
 	    cmocka_unit_test(test_no_flush_when_it_stays),
 	    cmocka_unit_test(test_unmount_given_up),
