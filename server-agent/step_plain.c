@@ -31,6 +31,7 @@ enum { AT_ONCE = 512, ROUNDS = 16 };
 
 struct found {
 	struct hanfs_addr addr; /* the service address */
+	int refused; /* why one was not ended: errno; 0: all were */
 	unsigned n;
 	struct inet_diag_sockid id[AT_ONCE];
 };
@@ -75,7 +76,8 @@ talk(struct mnl_socket *nl, uint16_t type, uint16_t flags,
 	return rc == MNL_CB_ERROR ? -1 : 0;
 }
 
-/* All but those that listen. How many there were, or -1 with errno. */
+/* All but those that listen. How many are gone, or -1 with errno: they could
+ * not be listed. One that the kernel keeps does not keep the others. */
 static int
 end_all(struct mnl_socket *nl, struct found *f)
 {
@@ -83,17 +85,20 @@ end_all(struct mnl_socket *nl, struct found *f)
 	    .sdiag_family = f->addr.family == 4 ? AF_INET : AF_INET6,
 	    .sdiag_protocol = IPPROTO_TCP,
 	    .idiag_states = ~(1u << TCP_LISTEN)};
+	int gone = 0;
 
 	f->n = 0;
 	if (talk(nl, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &q, f) == -1)
 		return -1;
 	for (unsigned i = 0; i < f->n; i++) {
 		q.id = f->id[i];
-		if (talk(nl, SOCK_DESTROY, NLM_F_ACK, &q, f) == -1 &&
-		    errno != ENOENT)
-			return -1;
+		if (talk(nl, SOCK_DESTROY, NLM_F_ACK, &q, f) == 0 ||
+		    errno == ENOENT)
+			gone++;
+		else
+			f->refused = errno;
 	}
-	return (int)f->n;
+	return gone;
 }
 
 /* After the address has gone: a reset that reached the client now would have
@@ -109,15 +114,16 @@ step_plain_end(const struct step_context *c)
 	    mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) != -1) {
 		f->addr = c->v->storage.service_address;
 		n = end_all(nl, f);
-		for (unsigned i = 1; i < ROUNDS && n == AT_ONCE; i++)
+		for (unsigned i = 1; i < ROUNDS && n > 0 && f->n == AT_ONCE;
+		     i++)
 			n = end_all(nl, f);
 	}
-	if (n == -1)
+	if (n == -1 || f->refused != 0)
 		fprintf(stderr,
-		    "connections to the service address are not ended: %s; "
+		    "connections to the service address are not all ended: %s; "
 		    "clients without hanfs-proxy may stall when it comes back "
 		    "soon (CONFIG_INET_DIAG_DESTROY)\n",
-		    strerror(errno));
+		    strerror(n == -1 ? errno : f->refused));
 	free(f);
 	if (nl != NULL)
 		mnl_socket_close(nl);

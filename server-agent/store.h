@@ -144,7 +144,8 @@ bool store_next(struct store *s, struct store_done *done);
 void store_stop(struct store *s);
 
 /* Frees it, after STORE_STOPPED or before: then the last thread that
- * returns from the disk does it. store_fd() is closed at once. */
+ * returns from the disk does it, and closes store_fd(), which is of no use
+ * to the caller any more from now on. */
 void store_free(struct store *s);
 
 /* Counters since the start. Times in microseconds, from the call on. */

@@ -1,5 +1,10 @@
-/* The segment that makes a client without proxy connect anew. */
+/* The segment that makes a client without proxy connect anew; and the old
+ * connections to the address, which end. */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -66,12 +71,131 @@ test_ipv6(void **state)
 	assert_int_equal(tcp.check, 0); /* the kernel's to add */
 }
 
+/* --- a kernel that has some connections, and keeps one of them */
+
+enum { CONNECTIONS = 5, KEPT = 2, OUR_PORT = 7 };
+
+static struct {
+	struct nlmsghdr head; /* of the last request */
+	struct inet_diag_req_v2 asked;
+	uint8_t ip[4];
+	unsigned ended, tried;
+} kernel;
+
+struct mnl_socket *
+mnl_socket_open(int bus)
+{
+	(void)bus;
+	return (struct mnl_socket *)&kernel;
+}
+
+int
+mnl_socket_bind(struct mnl_socket *nl, unsigned groups, pid_t pid)
+{
+	(void)nl;
+	(void)groups;
+	(void)pid;
+	return 0;
+}
+
+unsigned
+mnl_socket_get_portid(const struct mnl_socket *nl)
+{
+	(void)nl;
+	return OUR_PORT;
+}
+
+ssize_t
+mnl_socket_sendto(const struct mnl_socket *nl, const void *req, size_t size)
+{
+	(void)nl;
+	memcpy(&kernel.head, req, sizeof(kernel.head));
+	memcpy(&kernel.asked, (const char *)req + sizeof(kernel.head),
+	    sizeof(kernel.asked));
+	return (ssize_t)size;
+}
+
+static struct nlmsghdr *
+answer(void *at, uint16_t type)
+{
+	struct nlmsghdr *h = mnl_nlmsg_put_header(at);
+
+	h->nlmsg_type = type;
+	h->nlmsg_seq = kernel.head.nlmsg_seq;
+	h->nlmsg_pid = OUR_PORT;
+	return h;
+}
+
+static size_t
+answer_list(char *buf)
+{
+	size_t len = 0;
+	struct nlmsghdr *h;
+
+	for (unsigned i = 0; i < CONNECTIONS; i++) {
+		struct inet_diag_msg *m;
+
+		h = answer(buf + len, SOCK_DIAG_BY_FAMILY);
+		h->nlmsg_flags = NLM_F_MULTI;
+		m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+		memcpy(m->id.idiag_src, kernel.ip, 4);
+		m->id.idiag_dport = htons((uint16_t)i);
+		len += h->nlmsg_len;
+	}
+	h = answer(buf + len, NLMSG_DONE);
+	h->nlmsg_flags = NLM_F_MULTI;
+	memset(mnl_nlmsg_put_extra_header(h, 4), 0, 4);
+	return len + h->nlmsg_len;
+}
+
+ssize_t
+mnl_socket_recvfrom(const struct mnl_socket *nl, void *buf, size_t size)
+{
+	struct nlmsghdr *h;
+	struct nlmsgerr *e;
+
+	(void)nl;
+	assert_true(size >= 4096);
+	if (kernel.head.nlmsg_type == SOCK_DIAG_BY_FAMILY)
+		return (ssize_t)answer_list(buf);
+	assert_int_equal(kernel.head.nlmsg_type, SOCK_DESTROY);
+	h = answer(buf, NLMSG_ERROR);
+	e = mnl_nlmsg_put_extra_header(h, sizeof(*e));
+	e->error = ntohs(kernel.asked.id.idiag_dport) == KEPT ? -EOPNOTSUPP : 0;
+	kernel.tried++;
+	kernel.ended += e->error == 0;
+	return (ssize_t)h->nlmsg_len;
+}
+
+int
+mnl_socket_close(struct mnl_socket *nl)
+{
+	(void)nl;
+	return 0;
+}
+
+/* One that the kernel does not end: the others end all the same. */
+static void
+test_one_is_kept(void **state)
+{
+	static struct config_volume v;
+	struct step_context c = {.v = &v};
+
+	(void)state;
+	v.storage.service_address = address("10.81.1.101", 0);
+	memcpy(kernel.ip, v.storage.service_address.ip, 4);
+	step_plain_end(&c);
+	assert_int_equal(kernel.tried, CONNECTIONS);
+	assert_int_equal(kernel.ended, CONNECTIONS - 1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_segment),
 	    cmocka_unit_test(test_ipv6),
+	    cmocka_unit_test(test_one_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
