@@ -6,6 +6,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "hanfs/clock.h"
 #include "server-agent/arbiter_int.h"
 
 /* --- when something is due */
@@ -208,6 +209,12 @@ uint64_t
 arbiter_valid_until_ms(const struct arbiter *a)
 {
 	return a->kind->valid_until(a);
+}
+
+uint64_t
+arbiter_landed_ms(const struct arbiter *a)
+{
+	return a->kind->landed == NULL ? clock_now_ms() : a->kind->landed(a);
 }
 
 uint64_t

@@ -77,6 +77,8 @@ enum lease_state arbiter_state(const struct arbiter *a);
 bool arbiter_valid(const struct arbiter *a, uint64_t now_ms);
 uint64_t arbiter_epoch(const struct arbiter *a);
 uint64_t arbiter_valid_until_ms(const struct arbiter *a);
+/* As lease_landed_ms(). With `external`, where nobody counts by a slot: now. */
+uint64_t arbiter_landed_ms(const struct arbiter *a);
 /* When a server (index) was last seen to renew its lease: completion of the
  * read that found it, 0: never. Proof of life for suspicion. */
 uint64_t arbiter_peer_advanced_ms(const struct arbiter *a, unsigned server);

@@ -308,6 +308,12 @@ valid_until(const struct arbiter *a)
 }
 
 static uint64_t
+landed(const struct arbiter *a)
+{
+	return lease_landed_ms(of(a)->lease);
+}
+
+static uint64_t
 advanced(const struct arbiter *a, unsigned server)
 {
 	unsigned slot = slot_of(a, server);
@@ -365,6 +371,7 @@ const struct arbiter_kind arbiter_disk = {.start = start,
     .state = state,
     .epoch = epoch,
     .valid_until = valid_until,
+    .landed = landed,
     .advanced = advanced,
     .newest = newest,
     .events = events,

@@ -31,6 +31,7 @@ struct arbiter_kind {
 	enum lease_state (*state)(const struct arbiter *a);
 	uint64_t (*epoch)(const struct arbiter *a);
 	uint64_t (*valid_until)(const struct arbiter *a);
+	uint64_t (*landed)(const struct arbiter *a);
 	uint64_t (*advanced)(const struct arbiter *a, unsigned server);
 	int (*newest)(const struct arbiter *a, uint64_t *epoch,
 	    enum ctl_holding *holding);

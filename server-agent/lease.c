@@ -240,6 +240,7 @@ lease_write_done(struct lease *l, int error, uint64_t issued_ms,
 	if (error == 0) {
 		disk_answers(l, now_ms);
 		l->landed_seq = l->sent.seq;
+		l->landed_ms = issued_ms;
 	} else {
 		disk_lost(l, error, "written", now_ms);
 		l->write_retry_ms = now_ms + l->cfg.renew_ms / 4;
@@ -367,6 +368,12 @@ uint64_t
 lease_valid_until_ms(const struct lease *l)
 {
 	return l->valid_until_ms;
+}
+
+uint64_t
+lease_landed_ms(const struct lease *l)
+{
+	return l->landed_ms;
 }
 
 const struct lease_seen *

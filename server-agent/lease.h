@@ -271,6 +271,9 @@ enum lease_state lease_state(const struct lease *l);
 bool lease_valid(const struct lease *l, uint64_t now_ms);
 uint64_t lease_epoch(const struct lease *l); /* owned; 0: none */
 uint64_t lease_valid_until_ms(const struct lease *l);
+/* When the own slot was issued that is on the disk; 0: none of ours yet. Who
+ * counts our lease or claim counts from then on, or later. */
+uint64_t lease_landed_ms(const struct lease *l);
 const struct lease_seen *lease_seen(const struct lease *l, unsigned slot);
 /* The newest owner's slot, or CTL_NO_SLOT. */
 unsigned lease_newest(const struct lease *l);

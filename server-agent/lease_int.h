@@ -61,6 +61,7 @@ struct lease {
 	uint64_t look_read, resume_read; /* and these; 0: none */
 	uint64_t read_asked_ms, write_asked_ms;
 	uint64_t read_after_seq; /* landed when it was asked for */
+	uint64_t landed_ms;      /* the last write that did: issued then */
 	uint64_t write_retry_ms;
 	bool disk_lost, dropped;
 

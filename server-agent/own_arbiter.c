@@ -182,7 +182,6 @@ won(struct own_volume *v, const struct lease_action *x)
 	if (v->await != AWAIT_CLAIM)
 		return;
 	v->await = AWAIT_NOTHING;
-	v->won_ms = v->a->now_ms;
 	v->claim_epoch = x->epoch;
 	v->old_epoch = x->old_epoch;
 	own_op_end_with(v, LANE_MAIN, &ev);

@@ -64,6 +64,8 @@ struct own_volume {
 	struct fence *fence;
 	struct fence_runner runner;
 	struct guard *guard; /* NULL: not owner yet */
+	bool guard_armed;    /* it knows of the lease's end, which is */
+	uint64_t lease_until_ms;
 	struct event guard_ev;
 	struct event timer;
 	struct own_lane_state lanes[LANES];
@@ -81,7 +83,6 @@ struct own_volume {
 	bool stopped;
 	bool mounted_before; /* end-old found it mounted */
 	bool clean;          /* nothing of an earlier life is mounted */
-	uint64_t won_ms;     /* when a claim was won last; 0: never */
 	bool take_waits;     /* for the watchdog; own_take_again() */
 	uint64_t flush_due_ms; /* the next look at what is written; 0: none
 				* yet */
@@ -143,8 +144,10 @@ void own_log_cancel(struct own_volume *v);
 void own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms);
 void own_guard_renewed(struct own_volume *v, uint64_t until_ms);
 void own_guard_off(struct own_volume *v);
-/* The device is there; is about to be taken apart. */
-void own_guard_open(struct own_volume *v);
+/* The device is there, and about to be mounted; false: the lease has ended.
+ * That step of the way down is done. The device is about to be taken apart. */
+bool own_guard_open(struct own_volume *v);
+void own_guard_done(struct own_volume *v, enum owner_action_type done);
 void own_guard_close(struct own_volume *v);
 void own_guard_stop(struct own_volume *v);
 

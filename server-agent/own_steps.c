@@ -234,16 +234,6 @@ goes_on(struct own_lane_state *l, const struct steps_result *r)
 	return false;
 }
 
-/* Is nothing of the volume here any more that could be written? Also what an
- * earlier life had, which no lease is released for. */
-static bool
-is_gone(const struct own_volume *v, enum owner_action_type done)
-{
-	if (done == OWNER_UNMOUNT || done == OWNER_ABANDON)
-		return !(owner_have(v->o) & OWNER_HAVE_DEVICE);
-	return done == OWNER_DISASSEMBLE;
-}
-
 /* How much there was to write. */
 static void
 read_sync(const struct steps_result *r, struct owner_event *ev)
@@ -268,8 +258,8 @@ on_step(void *arg, const struct steps_result *r)
 	l->step = NULL;
 	if (goes_on(l, r))
 		return;
-	if (done && is_gone(l->v, what))
-		own_watchdog_off(l->v);
+	if (done)
+		own_guard_done(l->v, what);
 	ev.mounted = l->v->mounted_before;
 	if (what == OWNER_SYNC)
 		read_sync(r, &ev);
@@ -325,8 +315,11 @@ begin(struct own_lane_state *l)
 		start_command(l, v->av->cfg->storage.assemble);
 		break;
 	case OWNER_MOUNT:
-		own_guard_open(v);
-		start_step(l, STEP_MOUNT);
+		if (own_guard_open(v))
+			start_step(l, STEP_MOUNT);
+		else
+			own_op_end(v, LANE_MAIN, false,
+			    "the lease has ended meanwhile");
 		break;
 	case OWNER_DISASSEMBLE:
 		if (v->av->cfg->storage.disassemble[0] != '\0')

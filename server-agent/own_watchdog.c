@@ -17,23 +17,40 @@ wants(const struct own_volume *v)
 	return v->av->cfg->storage.fence == CONFIG_FENCE_WATCHDOG;
 }
 
+/* Its claim stands, and was written to the disk a moment ago: whoever wants
+ * the volume counts from that write on. */
+static bool
+is_claimed(const struct own_volume *v)
+{
+	const struct agent *a = v->a;
+
+	switch (arbiter_state(v->arbiter)) {
+	case LEASE_CLAIMED:
+	case LEASE_TAKING:
+	case LEASE_OWNER:
+		return arbiter_landed_ms(v->arbiter) +
+			   a->cfg->agent.lease_ms / 2 >=
+		       a->now_ms;
+	default:
+		return false;
+	}
+}
+
 /*
  * A volume that may still be mounted since before this process, or NULL: to
- * feed the device would be to renew a lease that is not ours. One whose claim
- * we have just won is no hindrance: whoever wants it counts from that claim
- * on, and the one feed that opening is comes well within a lease of it.
- * After a restart each volume waits here until all have come so far.
+ * feed the device would be to renew a lease that is not ours. One that we
+ * have claimed is no hindrance, since a claim is written again and again
+ * while it waits here, and the one feed that opening is comes well within a
+ * lease of that; the volume that asks is such a one. After a restart each
+ * volume waits here until all have come so far.
  */
 static const struct own_volume *
 left_over(const struct own *w)
 {
-	uint64_t recent_ms = w->a->cfg->agent.lease_ms / 2;
-
 	for (unsigned i = 0; i < w->n; i++) {
 		const struct own_volume *v = &w->v[i];
 
-		if (wants(v) && !v->clean &&
-		    (v->won_ms == 0 || w->a->now_ms - v->won_ms > recent_ms))
+		if (wants(v) && !v->clean && !is_claimed(v))
 			return v;
 	}
 	return NULL;

@@ -197,6 +197,13 @@ test_rival(void **state)
 	claim(false);
 	assert_non_null(heard(LEASE_WON));
 	assert_true(b.disk[0].lease.claim_ballot > 9);
+	/* Ours is rewritten too, until it is taken; only what has landed
+	 * counts. */
+	run_for(3 * LEASE);
+	assert_in_range(lease_landed_ms(b.l), b.now - 2 * RENEW, b.now);
+	b.hold_writes = true;
+	run_for(LEASE);
+	assert_true(lease_landed_ms(b.l) <= b.now - LEASE + RENEW);
 }
 
 /* A higher claim that comes between. */
