@@ -24,6 +24,7 @@ entry_send(struct relay *r, struct relay_entry *e)
 	assert(e->link->state != LINK_DOWN);
 	e->state = ENTRY_RUNNING;
 	e->watched_ms = 0;
+	e->mark = MARK_NONE;
 	relay_act(
 	    r, (struct relay_action){
 		   .type = RELAY_SEND_LINK, .link = e->link, .rec = e->rec});
@@ -193,6 +194,8 @@ begin(struct relay_conn *c, struct relay_link *l, struct rec *rec,
 		r->n.undecidable++;
 		mark = MARK_UNDECIDED;
 	}
+	if (mark != MARK_UNDECIDED) /* else its state says so */
+		e->mark = mark;
 	if (mark == MARK_UNDECIDED || mark == MARK_HAS_RUN) {
 		r->n.undecided++;
 		undecided_begin(v, e);
@@ -246,7 +249,7 @@ relay_call(struct relay_conn *c, struct rec *rec, uint64_t now_ms)
 		entry_free(r, e);
 		e = NULL;
 	}
-	if (e != NULL && e->mark == MARK_NONE) {
+	if (e != NULL && (e->state != ENTRY_FINISHED || e->mark == MARK_NONE)) {
 		again(c, e, rec, now_ms);
 		return RELAY_TAKEN;
 	}

@@ -58,7 +58,9 @@ enum entry_state {
 	ENTRY_FINISHED,
 };
 
-/* A finished entry without a reply, that recovery left. */
+/* What is known of a call without a reply, from a recovery or an operator:
+ * of one that is finished, and of one in progress until it has begun to run,
+ * or is answered: its link may be lost before. */
 enum entry_mark {
 	MARK_NONE,
 	MARK_NOT_RUN,   /* runs when it is asked for */

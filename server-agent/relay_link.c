@@ -98,7 +98,10 @@ drop_call(struct relay *r, struct relay_entry *e, uint64_t now_ms)
 		return true;
 	}
 	entry_release_keys(r, e);
-	entry_free(r, e);
+	if (e->mark == MARK_NOT_RUN)
+		not_run_rest(r, e, now_ms);
+	else
+		entry_free(r, e);
 	return true;
 }
 

@@ -208,6 +208,9 @@ void undecided_begin(struct vlog *v, struct relay_entry *e);
 void undecided_tick(struct relay *r, uint64_t now_ms);
 /* Its link is lost: it waits to be asked for again. */
 void undecided_rest(struct relay *r, struct relay_entry *e, uint64_t now_ms);
+/* The same of one that is known not to have run, and had not begun to. Its
+ * keys are given up. */
+void not_run_rest(struct relay *r, struct relay_entry *e, uint64_t now_ms);
 /* An entry that an operator said has run was asked for. */
 void undecided_answer(
     struct vlog *v, struct relay_entry *e, uint32_t status, uint64_t now_ms);

@@ -29,6 +29,7 @@ undecided_answer(
 	if (rec == NULL)
 		return; /* at the next tick */
 	v->r->n.undecided--;
+	e->mark = MARK_NONE;
 	rec_unref(e->rec);
 	e->rec = rec;
 	e->how = LOGREC_OPERATOR;
@@ -42,7 +43,22 @@ undecided_rest(struct relay *r, struct relay_entry *e, uint64_t now_ms)
 	e->rec = NULL;
 	log_forget(e->log);
 	e->log = NULL;
-	e->mark = MARK_UNDECIDED;
+	if (e->mark == MARK_HAS_RUN)
+		r->n.undecided--;
+	else
+		e->mark = MARK_UNDECIDED;
+	entry_finish(r, e, NULL, now_ms);
+}
+
+void
+not_run_rest(struct relay *r, struct relay_entry *e, uint64_t now_ms)
+{
+	commit_leave(e);
+	rec_unref(e->rec);
+	e->rec = NULL;
+	log_forget(e->log);
+	e->log = NULL;
+	slot_release(r, e);
 	entry_finish(r, e, NULL, now_ms);
 }
 
@@ -54,8 +70,11 @@ undecided_due(struct relay *r, struct relay_link *l, uint64_t now_ms)
 
 	for (e = LIST_FIRST(&l->calls); v != NULL && e != NULL; e = next) {
 		next = LIST_NEXT(e, on_link);
-		if (e->state == ENTRY_UNDECIDED &&
-		    now_ms - e->since_ms >= r->cfg.undecidable_ms)
+		if (e->state != ENTRY_UNDECIDED)
+			continue;
+		if (e->mark == MARK_HAS_RUN)
+			undecided_answer(v, e, NFS3_OK, now_ms);
+		else if (now_ms - e->since_ms >= r->cfg.undecidable_ms)
 			undecided_answer(v, e, NFS3ERR_IO, now_ms);
 	}
 }
@@ -104,6 +123,7 @@ static void
 run_after_all(struct vlog *v, struct relay_entry *e)
 {
 	v->r->n.undecided--;
+	e->mark = MARK_NOT_RUN;
 	e->state = ENTRY_WAITING;
 	entry_take_keys(v->r, e, &e->log->info.nfs);
 }
@@ -125,9 +145,10 @@ relay_verdict(struct relay *r, unsigned volume,
 	if (e->state == ENTRY_FINISHED) {
 		r->n.undecided--;
 		e->mark = done ? MARK_HAS_RUN : MARK_NOT_RUN;
-	} else if (done)
+	} else if (done) {
+		e->mark = MARK_HAS_RUN;
 		undecided_answer(v, e, NFS3_OK, now_ms);
-	else
+	} else
 		run_after_all(v, e);
 	return true;
 }
