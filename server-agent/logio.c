@@ -145,7 +145,7 @@ scan_take(struct logio *li, const struct logscan *scan, char *why, size_t size)
 		return false;
 	snprintf(why, size,
 	    "no memory for the log's %u records; raise "
-	    "reply_memory or clients_max (agent)",
+	    "reply_memory (agent)",
 	    logscan_nrecords(scan));
 	relay_log_clear(a->relay, li->volume, a->now_ms);
 	if (relay_recover_begin(a->relay, li->volume, &rr, a->now_ms) == -1)

@@ -57,7 +57,10 @@
  * Tombs. A tomb names the calls that it stands for, each by its XID and the
  * first four bytes of its digest: what is not among them has not run. Beyond
  * LOGREC_NAMES_MAX the oldest are left out; then expired, which counts all,
- * is more than there are names, and of an unknown call it cannot be told.
+ * is more than there are names, and of an unknown call it cannot be told. A
+ * client id of zeros: its calls are of many clients that went away; a digest
+ * is keyed by the client id, so the names of two do not meet. last_wall_ms is
+ * for people.
  *
  * Version. A slot says the lowest one that has what is in it, so that a log
  * without tombs can go back to an older hanfs: 2 for a TOMB, else 1. A TOMB

@@ -126,7 +126,7 @@ struct relay_hello_answer {
 /* What a recovery found, and what became of it. */
 struct relay_recovered {
 	unsigned replies; /* completions: known again */
-	unsigned tombs;   /* clients with replies that have expired */
+	unsigned tombs;   /* records that name calls whose replies expired */
 	unsigned doubts;  /* intents without completion; of these: */
 	unsigned done, finished, not_done, undecidable;
 };

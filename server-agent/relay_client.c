@@ -28,20 +28,40 @@ client_find(struct relay *r, const uint8_t id[CLIENT_ID_LEN])
 }
 
 static bool
-client_empty(const struct relay_client *cl)
+is_here(const struct relay_client *cl)
+{
+	return !LIST_EMPTY(&cl->conns) || !LIST_EMPTY(&cl->kconns);
+}
+
+static unsigned
+count_entries(const struct relay_client *cl)
+{
+	const struct relay_table *t;
+	unsigned n = 0;
+
+	LIST_FOREACH(t, &cl->tables, next) {
+		n += t->in_progress;
+		for (unsigned i = 0; i < KEPT_LISTS; i++)
+			n += t->nkept[i];
+	}
+	return n;
+}
+
+static bool
+has_tomb(const struct relay_client *cl)
 {
 	const struct relay_table *t;
 
-	if (!LIST_EMPTY(&cl->conns) || !LIST_EMPTY(&cl->kconns))
-		return false;
-	LIST_FOREACH(t, &cl->tables, next) {
-		if (t->in_progress > 0 || t->tomb != NULL)
-			return false;
-		for (unsigned i = 0; i < KEPT_LISTS; i++)
-			if (t->nkept[i] > 0)
-				return false;
-	}
-	return true;
+	LIST_FOREACH(t, &cl->tables, next)
+		if (t->tomb != NULL)
+			return true;
+	return false;
+}
+
+static bool
+client_empty(const struct relay_client *cl)
+{
+	return !is_here(cl) && count_entries(cl) == 0 && !has_tomb(cl);
 }
 
 void
@@ -60,20 +80,66 @@ client_settle(struct relay *r, struct relay_client *cl)
 	r->n.clients--;
 }
 
-/* Makes room for a client: the empty one that was here longest goes. */
+/* It is away, and all that it left in memory are replies that it has taken,
+ * or whose calls a tomb names. */
+static bool
+can_go(const struct relay_client *cl)
+{
+	const struct relay_table *t;
+	const struct relay_entry *e;
+
+	if (is_here(cl))
+		return false;
+	LIST_FOREACH(t, &cl->tables, next) {
+		if (t->in_progress > 0 || t->nkept[KEPT_UNACKED] > 0)
+			return false;
+		TAILQ_FOREACH(e, &t->kept[KEPT_ORPHAN], on_kept)
+			if (!e->expired || e->mark != MARK_NONE)
+				return false;
+	}
+	return true;
+}
+
+static void
+drop_entries(struct relay *r, struct relay_client *cl)
+{
+	struct relay_table *t;
+
+	LIST_FOREACH(t, &cl->tables, next)
+		for (unsigned i = 0; i < KEPT_LISTS; i++)
+			while (!TAILQ_EMPTY(&t->kept[i])) {
+				r->n.evicted++;
+				entry_free(r, TAILQ_FIRST(&t->kept[i]));
+			}
+}
+
+/*
+ * Is there room for a client? If all places are taken, the one goes that can
+ * and was here longest, an empty one first. One that is away and left but a
+ * tomb takes no place: that has its slot, of which there are so many.
+ */
 static bool
 client_room(struct relay *r)
 {
-	struct relay_client *cl, *oldest = NULL;
+	struct relay_client *cl, *empty = NULL, *goes = NULL;
+	unsigned tombs = 0;
 
 	if (r->n.clients < r->cfg.clients_max)
 		return true;
 	LIST_FOREACH(cl, &r->clients, next) /* newest first */
 		if (client_empty(cl))
-			oldest = cl;
-	if (oldest == NULL)
+			empty = cl;
+		else if (!is_here(cl) && count_entries(cl) == 0)
+			tombs++;
+		else if (can_go(cl))
+			goes = cl;
+	if (empty == NULL && r->n.clients - tombs < r->cfg.clients_max)
+		return true;
+	if (empty == NULL && goes != NULL)
+		drop_entries(r, goes);
+	if (empty == NULL && goes == NULL)
 		return false;
-	client_settle(r, oldest);
+	client_settle(r, empty != NULL ? empty : goes);
 	return true;
 }
 
@@ -81,9 +147,26 @@ struct relay_client *
 client_new(
     struct relay *r, const uint8_t id[CLIENT_ID_LEN], const uint8_t *token)
 {
-	struct relay_client *cl;
+	if (client_room(r)) {
+		r->told_limit = false;
+		return client_add(r, id, token);
+	}
+	if (!r->told_limit)
+		relay_note(r,
+		    "a new client is refused: %u are here, or have replies "
+		    "that they did not acknowledge; raise clients_max (agent)",
+		    r->n.clients);
+	r->told_limit = true;
+	return NULL;
+}
 
-	if (!client_room(r) || (cl = calloc(1, sizeof(*cl))) == NULL)
+struct relay_client *
+client_add(
+    struct relay *r, const uint8_t id[CLIENT_ID_LEN], const uint8_t *token)
+{
+	struct relay_client *cl = calloc(1, sizeof(*cl));
+
+	if (cl == NULL)
 		return NULL;
 	memcpy(cl->id, id, CLIENT_ID_LEN);
 	if (token != NULL)

@@ -154,10 +154,11 @@ relay_log_sync_begins(struct relay *r, unsigned volume)
 }
 
 static void
-recovered(struct vlog *v)
+recovered(struct vlog *v, uint64_t now_ms)
 {
 	v->last = LAST_NONE;
 	v->mode = VLOG_ON;
+	v->on_ms = now_ms;
 	relay_act(v->r, (struct relay_action){.type = RELAY_RECOVERED,
 			    .volume = v->volume,
 			    .recovered = v->found});
@@ -182,7 +183,7 @@ relay_log_synced(struct relay *r, unsigned volume, int error, uint64_t now_ms)
 	}
 	doubts_sync(v, false, now_ms);
 	if (v->last == LAST_UNDER)
-		recovered(v);
+		recovered(v, now_ms);
 	commit_ask(v);
 	table_resume(r);
 }

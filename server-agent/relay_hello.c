@@ -63,6 +63,8 @@ hello_client(struct relay *r, const struct relay_speaker *who,
 	char name[9];
 
 	*clp = NULL;
+	if (client_is_nobody(who->client))
+		return HANFS_BAD_ARGUMENT; /* common tombs have this id */
 	if (cl == NULL) {
 		cl = client_new(r, who->client, who->token);
 		if (cl == NULL)
@@ -114,8 +116,6 @@ hello_kconn(struct relay *r, struct relay_client *cl,
 		conn_close(old, RELAY_R_REPLACED, now_ms);
 	*floor = k->floors[h->network] = h->generation - 1;
 	k->resend = k->resend || h->resend;
-	log_hello(r, k, h, now_ms);
-	k->heard = true;
 	*kp = k;
 	return HANFS_OK;
 }
@@ -168,6 +168,8 @@ relay_hello(struct relay_conn *c, const struct relay_hello *h, uint64_t now_ms)
 		return;
 	}
 	conn_attach(c, cl, k, h->network, h->generation, now_ms);
+	if (k != NULL)
+		log_hello(c, h, now_ms);
 	if (k == NULL) {
 		c->state = CONN_CONTROL;
 		hello_answer(c, HANFS_OK, highest, 0);
@@ -323,6 +325,7 @@ relay_ack(struct relay_conn *c, const struct relay_speaker *who, int volume,
 {
 	enum hanfs_status status = relay_speaker_check(c, who);
 	struct relay_kconn *k;
+	unsigned acked = 0;
 
 	if (status != HANFS_OK)
 		return status;
@@ -332,7 +335,10 @@ relay_ack(struct relay_conn *c, const struct relay_speaker *who, int volume,
 	if (k == NULL)
 		return HANFS_OK; /* nothing of it is kept any more */
 	for (unsigned i = 0; i < n; i++)
-		c->r->n.acked += table_ack(c->r, k->table, k, xids[i], now_ms);
+		acked += table_ack(c->r, k->table, k, xids[i], now_ms);
+	c->r->n.acked += acked;
+	if (acked > 0)
+		tomb_age(c->r, k->table, now_ms);
 	table_resume(c->r);
 	return HANFS_OK;
 }

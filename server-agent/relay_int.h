@@ -18,6 +18,7 @@
  *   relay_commit.c  records on their way to the disk, syncs, who waits
  *   relay_gate.c    what has changed and is not durable yet
  *   relay_tomb.c    slots given back, tombs
+ *   relay_sent.c    HELLO's list
  *   relay_undecided.c  calls nobody can answer for, operators' verdicts
  *   relay_recover.c the log's records become entries again
  *   relay_judge.c   calls in doubt
@@ -220,7 +221,8 @@ struct relay {
 	bool serving[RELAY_VOLUMES_MAX];
 	bool draining[RELAY_VOLUMES_MAX], drained[RELAY_VOLUMES_MAX];
 	unsigned ndraining;
-	bool watch; /* in this tick: links_watch() */
+	bool told_limit; /* since there was room for a client */
+	bool watch;      /* in this tick: links_watch() */
 	uint64_t watch_ms;
 	struct vlog *logs[RELAY_VOLUMES_MAX]; /* NULL: has none */
 	struct forbidden *forbidden[RELAY_VOLUMES_MAX];
@@ -257,6 +259,9 @@ struct relay_client *client_find(
     struct relay *r, const uint8_t id[CLIENT_ID_LEN]);
 /* token is NULL for one without HELLO. NULL: the limit. */
 struct relay_client *client_new(
+    struct relay *r, const uint8_t id[CLIENT_ID_LEN], const uint8_t *token);
+/* The same without a limit. NULL: no memory. */
+struct relay_client *client_add(
     struct relay *r, const uint8_t id[CLIENT_ID_LEN], const uint8_t *token);
 /* Forgets a client that has no connection and no entry. */
 void client_settle(struct relay *r, struct relay_client *cl);

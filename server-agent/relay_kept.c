@@ -178,6 +178,36 @@ unacked_expire(struct relay *r, struct relay_entry *e, uint64_t now_ms)
 	orphans_limit(r, e->table);
 }
 
+/*
+ * Its client has been away for as long as a reply is kept: what an older
+ * incarnation left, whose clock stands still, gives its slot as well, and the
+ * tomb need not be the client's own.
+ */
+static void
+table_leave(struct relay *r, struct relay_table *t, uint64_t now_ms)
+{
+	const struct relay_client *cl = t->client;
+	const struct vlog *v = r->logs[t->volume];
+	struct relay_entry *e;
+	uint64_t since = cl->clock_since_ms;
+
+	if (v == NULL || v->mode != VLOG_ON || r->draining[t->volume] ||
+	    cl->plain || cl->nconns > 0 || !LIST_EMPTY(&cl->kconns))
+		return;
+	if (since < v->on_ms)
+		since = v->on_ms;
+	if (now_ms - since < r->cfg.retain_ms)
+		return;
+	TAILQ_FOREACH(e, &t->kept[KEPT_ORPHAN], on_kept)
+		if (!e->expired) {
+			r->n.unacked_expired++;
+			slot_bury(r, e);
+			slot_release(r, e);
+			e->expired = true;
+		}
+	tomb_leave(t);
+}
+
 void
 table_expire(struct relay *r, struct relay_table *t, uint64_t now_ms)
 {
@@ -202,4 +232,5 @@ table_expire(struct relay *r, struct relay_table *t, uint64_t now_ms)
 			}
 		}
 	}
+	table_leave(r, t, now_ms);
 }

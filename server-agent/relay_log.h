@@ -89,6 +89,8 @@ struct vlog {
 	struct commit_list waiting, under;
 	bool asked, running; /* a sync */
 	uint64_t wall_ms;    /* when a record was written last */
+	uint64_t on_ms;      /* since when its recovery is over */
+	struct tomb *commons;
 	/* relay_gate.c */
 	unsigned pending; /* entries with changes */
 	uint16_t *filter;
@@ -190,18 +192,29 @@ void slot_bury(struct relay *r, struct relay_entry *e);
 /* Slots that are about to be free. */
 unsigned tomb_gives(const struct relay_table *t);
 void tomb_forget(struct relay_table *t);
-/* A tomb that the scan found. 0, or -1: no memory. */
+void tombs_free(struct vlog *v);
+/* Its client has acknowledged a reply: is there a use for its tomb yet? */
+void tomb_age(struct relay *r, struct relay_table *t, uint64_t now_ms);
+/* Its client went away: the tomb goes into a common one, if it can. */
+void tomb_leave(struct relay_table *t);
+/* The client id in the record of a common one. */
+bool client_is_nobody(const uint8_t id[CLIENT_ID_LEN]);
+/* A tomb that the scan found; t is NULL for a common one. 0, or -1: no
+ * memory. */
 int tomb_recover(struct vlog *v, struct relay_table *t,
     const struct logrec *rec, struct slotmap_rec *slot);
 /* All that it found are one now. */
-void tomb_recovered(struct vlog *v, struct relay_table *t);
+void tomb_recovered(struct relay_table *t);
 /* One call's own, until it is asked for. */
 void tomb_of_one(struct relay_log *w, const struct call_id *id);
 /* Can this unknown call have run, and its entry have expired? */
 bool tomb_tells(struct relay_kconn *k, const struct call_id *id);
+
+/* relay_sent.c */
 /* What HELLO said of calls that were sent before. */
-void log_hello(struct relay *r, struct relay_kconn *k,
-    const struct relay_hello *h, uint64_t now_ms);
+void log_hello(
+    struct relay_conn *c, const struct relay_hello *h, uint64_t now_ms);
+
 /* relay_undecided.c */
 /* e has its call, and nobody knows whether it ran. */
 void undecided_begin(struct vlog *v, struct relay_entry *e);

@@ -66,6 +66,7 @@ vlog_free(struct vlog *v)
 {
 	doubts_free(v);
 	writes_forget(v);
+	tombs_free(v);
 	slotmap_free(v->slots);
 	free(v->filter);
 	free(v);
@@ -131,7 +132,8 @@ recover_client(
 	struct relay_client *cl = client_find(v->r, id);
 
 	if (cl == NULL) {
-		cl = client_new(v->r, id, NULL);
+		/* As many as have slots: a limit is no reason to lose a log. */
+		cl = client_add(v->r, id, NULL);
 		if (cl == NULL)
 			return NULL;
 		/* Whoever has the id says the token, as for a new one. */
@@ -179,13 +181,17 @@ relay_recover_record(struct relay *r, unsigned volume,
 	assert(v != NULL && v->mode == VLOG_READING);
 	slot = slotmap_adopt(
 	    v->slots, rec->client, rec->seq, record->slots, record->parts);
-	cl = recover_client(v, rec->client, rec->incarnation);
-	if (cl != NULL)
-		t = table_get(cl, volume);
-	if (slot == NULL || t == NULL)
+	if (slot == NULL)
 		return -1;
 	if (v->wall_ms < rec->wall_ms)
 		v->wall_ms = rec->wall_ms;
+	if (rec->kind == LOGREC_TOMB && client_is_nobody(rec->client))
+		return tomb_recover(v, NULL, rec, slot);
+	cl = recover_client(v, rec->client, rec->incarnation);
+	if (cl != NULL)
+		t = table_get(cl, volume);
+	if (t == NULL)
+		return -1;
 	switch (rec->kind) {
 	case LOGREC_DONE:
 		return recover_reply(v, t, rec, slot, now_ms);
@@ -207,7 +213,7 @@ recover_tables(struct vlog *v, uint64_t now_ms)
 	LIST_FOREACH(cl, &v->r->clients, next)
 		LIST_FOREACH(t, &cl->tables, next)
 			if (t->volume == v->volume) {
-				tomb_recovered(v, t);
+				tomb_recovered(t);
 				table_orphan_old(v->r, t, now_ms);
 			}
 }

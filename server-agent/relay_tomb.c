@@ -11,6 +11,18 @@
  *
  * The slot of such a reply is given back when the tomb that names its call is
  * in the log, not before: a cut leaves the reply, or its name.
+ *
+ * How long? A kernel waits for ever for an answer, also through weeks with
+ * its host asleep: absence proves nothing, and no time of it ends a tomb. What
+ * ends it is presence: a client sends what it has again as soon as it is
+ * there, so one that has had other replies, and acknowledged them, for an hour
+ * (for retain_ms, if that is more) has none of those calls any more
+ * (tomb_age()).
+ *
+ * Tombs of clients that went away are joined, as many in one as there is room
+ * for (tomb_leave()): such a *common* tomb is nobody's, its record has a
+ * client id of zeros. It costs one slot for LOGREC_NAMES_MAX calls, and its
+ * clients need not be known any more. It stays.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,12 +30,21 @@
 
 #include "server-agent/relay_log.h"
 
-/* Of one client on one volume. */
+/* PRESENT_MS, or retain_ms: the presence that ends a tomb. At most ACK_STEP_MS
+ * between two ACKs counts: a proxy that is stopped keeps its connections. */
+enum { PRESENT_MS = 3600000, ACK_STEP_MS = 60000 };
+
+/* Of one volume. */
 struct tomb {
+	struct vlog *v;
+	const struct relay_client *client; /* NULL: a common one */
+	struct tomb *next;                 /* of the common ones */
 	struct slotmap_rec *slot;
 	uint64_t buried; /* how many calls; more than n: some have no name */
 	unsigned n;
 	uint8_t names[LOGREC_NAMES_MAX][LOGREC_NAME_LEN]; /* oldest first */
+	uint64_t seen[64]; /* a bit for some of an XID's: is it worth a look? */
+	uint64_t acked_ms, lived_ms; /* since the last name */
 	/* as it is being written; one write at a time */
 	bool writing, again;
 	uint8_t out[LOGREC_NAMES_MAX][LOGREC_NAME_LEN];
@@ -45,9 +66,19 @@ slot_release(struct relay *r, struct relay_entry *e)
 
 /* --- names */
 
+static unsigned
+name_bit(const uint8_t name[LOGREC_NAME_LEN])
+{
+	return (name[2] & 15u) << 8 | name[3];
+}
+
 static bool
 has_name(const struct tomb *t, const uint8_t name[LOGREC_NAME_LEN])
 {
+	unsigned bit = name_bit(name);
+
+	if ((t->seen[bit / 64] >> bit % 64 & 1) == 0)
+		return false;
 	for (unsigned i = t->n; i-- > 0;)
 		if (memcmp(t->names[i], name, LOGREC_NAME_LEN) == 0)
 			return true;
@@ -57,8 +88,12 @@ has_name(const struct tomb *t, const uint8_t name[LOGREC_NAME_LEN])
 static void
 add_name(struct tomb *t, const uint8_t name[LOGREC_NAME_LEN])
 {
+	unsigned bit = name_bit(name);
+
+	t->acked_ms = t->lived_ms = 0;
 	if (has_name(t, name))
 		return;
+	t->seen[bit / 64] |= UINT64_C(1) << bit % 64;
 	t->buried++;
 	if (t->n == LOGREC_NAMES_MAX)
 		memmove(
@@ -67,12 +102,24 @@ add_name(struct tomb *t, const uint8_t name[LOGREC_NAME_LEN])
 }
 
 static struct tomb *
+tomb_new(struct vlog *v, const struct relay_client *client)
+{
+	struct tomb *t = calloc(1, sizeof(*t));
+
+	if (t == NULL) {
+		log_give_up(v, ENOMEM);
+		return NULL;
+	}
+	t->v = v;
+	t->client = client;
+	return t;
+}
+
+static struct tomb *
 tomb_get(struct vlog *v, struct relay_table *t)
 {
 	if (t->tomb == NULL)
-		t->tomb = calloc(1, sizeof(*t->tomb));
-	if (t->tomb == NULL)
-		log_give_up(v, ENOMEM);
+		t->tomb = tomb_new(v, t->client);
 	return t->tomb;
 }
 
@@ -83,9 +130,20 @@ tomb_forget(struct relay_table *t)
 	t->tomb = NULL;
 }
 
+void
+tombs_free(struct vlog *v)
+{
+	struct tomb *t;
+
+	while ((t = v->commons) != NULL) {
+		v->commons = t->next;
+		free(t);
+	}
+}
+
 /* --- into the log */
 
-static void tomb_write(struct vlog *v, struct relay_table *table);
+static void tomb_write(struct tomb *t);
 
 static unsigned
 count_slots(const struct slotmap_rec *s)
@@ -100,8 +158,7 @@ count_slots(const struct slotmap_rec *s)
 static void
 tomb_written(struct relay_log *w, uint64_t now_ms)
 {
-	struct relay_table *table = w->owner;
-	struct tomb *t = table->tomb;
+	struct tomb *t = w->owner;
 	struct slotmap_rec *s;
 
 	(void)now_ms;
@@ -111,24 +168,26 @@ tomb_written(struct relay_log *w, uint64_t now_ms)
 		slotmap_release(w->v->slots, s);
 	}
 	if (t->again)
-		tomb_write(w->v, table);
+		tomb_write(t);
 	table_resume(w->v->r);
 }
 
 static void
-tomb_write(struct vlog *v, struct relay_table *table)
+tomb_write(struct tomb *t)
 {
-	struct tomb *t = table->tomb;
+	struct vlog *v = t->v;
 	struct relay_log *w;
 
 	t->again = t->writing;
 	if (t->writing)
 		return;
-	w = write_new(v, LOGREC_TOMB, t->slot, table, tomb_written);
+	w = write_new(v, LOGREC_TOMB, t->slot, t, tomb_written);
 	if (w == NULL)
 		return;
-	memcpy(w->rec.client, table->client->id, CLIENT_ID_LEN);
-	w->rec.incarnation = table->client->incarnation;
+	if (t->client != NULL) {
+		memcpy(w->rec.client, t->client->id, CLIENT_ID_LEN);
+		w->rec.incarnation = t->client->incarnation;
+	}
 	w->rec.class = CALL_LOGGED;
 	w->rec.expired = t->buried;
 	w->rec.last_wall_ms = v->wall_ms;
@@ -142,9 +201,9 @@ tomb_write(struct vlog *v, struct relay_table *table)
 
 /* The first slot is the tomb's own from here on. */
 static void
-tomb_take_slot(struct vlog *v, struct tomb *t, struct slotmap_rec *slot)
+tomb_take_slot(struct tomb *t, struct slotmap_rec *slot)
 {
-	slotmap_shrink(v->slots, slot);
+	slotmap_shrink(t->v->slots, slot);
 	if (t->slot == NULL) {
 		t->slot = slot;
 		return;
@@ -165,9 +224,9 @@ slot_entomb(struct relay *r, struct relay_entry *e)
 	r->n.tombs += t->slot == NULL;
 	logrec_name(&e->id, name);
 	add_name(t, name);
-	tomb_take_slot(v, t, e->slot);
+	tomb_take_slot(t, e->slot);
 	e->slot = NULL;
-	tomb_write(v, e->table);
+	tomb_write(t);
 }
 
 void
@@ -186,31 +245,102 @@ tomb_gives(const struct relay_table *table)
 	return t == NULL ? 0 : count_slots(t->covered) + count_slots(t->graves);
 }
 
+/* --- the end of a tomb */
+
+void
+tomb_age(struct relay *r, struct relay_table *table, uint64_t now_ms)
+{
+	struct vlog *v = r->logs[table->volume];
+	struct tomb *t = table->tomb;
+	uint64_t step;
+	char name[9];
+
+	if (t == NULL || v->mode != VLOG_ON)
+		return;
+	step = t->acked_ms == 0 ? 0 : now_ms - t->acked_ms;
+	t->lived_ms += step < ACK_STEP_MS ? step : ACK_STEP_MS;
+	t->acked_ms = now_ms;
+	if (t->lived_ms < PRESENT_MS || t->lived_ms < r->cfg.retain_ms ||
+	    t->writing)
+		return;
+	relay_note(r, "client %s: %llu calls that expired are not asked for "
+		      "any more",
+	    relay_client_name(t->client, name), (unsigned long long)t->buried);
+	slotmap_release(v->slots, t->slot);
+	tomb_forget(table);
+	table_resume(r);
+}
+
+static void
+common_add(struct tomb *t)
+{
+	t->client = NULL;
+	t->next = t->v->commons;
+	t->v->commons = t;
+}
+
+/* The first that goes leaves its record, as one of nobody's; the next ones'
+ * slots are free when that names their calls. */
+void
+tomb_leave(struct relay_table *table)
+{
+	struct tomb *t = table->tomb, *c;
+
+	/* Names that are left out are its client's alone. */
+	if (t == NULL || t->writing || t->buried > t->n)
+		return;
+	table->tomb = NULL;
+	for (c = t->v->commons; c != NULL; c = c->next)
+		if (c->n + t->n <= LOGREC_NAMES_MAX)
+			break;
+	if (c == NULL) {
+		common_add(t);
+		tomb_write(t);
+		return;
+	}
+	for (unsigned i = 0; i < t->n; i++)
+		add_name(c, t->names[i]);
+	tomb_take_slot(c, t->slot);
+	tomb_write(c);
+	free(t);
+}
+
 /* --- from the log */
+
+bool
+client_is_nobody(const uint8_t id[CLIENT_ID_LEN])
+{
+	static const uint8_t nobody[CLIENT_ID_LEN];
+
+	return memcmp(id, nobody, CLIENT_ID_LEN) == 0;
+}
 
 int
 tomb_recover(struct vlog *v, struct relay_table *table,
     const struct logrec *rec, struct slotmap_rec *slot)
 {
-	struct tomb *t = tomb_get(v, table);
+	struct tomb *t =
+	    table != NULL ? tomb_get(v, table) : tomb_new(v, NULL);
 	unsigned n = rec->names.len / LOGREC_NAME_LEN;
 
 	if (t == NULL)
 		return -1;
+	if (table == NULL)
+		common_add(t);
 	v->found.tombs += t->slot == NULL;
 	for (unsigned i = 0; i < n; i++)
 		add_name(t, rec->names.p + i * (size_t)LOGREC_NAME_LEN);
 	if (rec->expired > n)
 		t->buried += rec->expired - n;
-	tomb_take_slot(v, t, slot);
+	tomb_take_slot(t, slot);
 	return 0;
 }
 
 void
-tomb_recovered(struct vlog *v, struct relay_table *table)
+tomb_recovered(struct relay_table *table)
 {
 	if (table->tomb != NULL && table->tomb->graves != NULL)
-		tomb_write(v, table);
+		tomb_write(table->tomb);
 }
 
 void
@@ -239,67 +369,15 @@ take_sent(struct relay_kconn *k, uint32_t xid)
 bool
 tomb_tells(struct relay_kconn *k, const struct call_id *id)
 {
-	const struct tomb *t = k->table->tomb;
+	const struct tomb *t = k->table->tomb, *c;
 	bool sent = take_sent(k, id->xid);
 	uint8_t name[LOGREC_NAME_LEN];
 
+	logrec_name(id, name);
+	for (c = k->r->logs[k->volume]->commons; c != NULL; c = c->next)
+		if (has_name(c, name))
+			return true;
 	if (t == NULL)
 		return false;
-	logrec_name(id, name);
 	return has_name(t, name) || (sent && t->buried > t->n);
-}
-
-/* --- HELLO's list */
-
-static bool
-is_sent(const uint32_t *sent, unsigned n, uint32_t xid)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (sent[i] == xid)
-			return true;
-	return false;
-}
-
-/*
- * A kernel connection comes for the first time after a recovery. What the
- * log knows of it, and what is not among the calls that it still wants an
- * answer to, has been answered: its ACK was lost with the old owner.
- */
-static void
-ack_answered(struct relay *r, struct relay_kconn *k,
-    const struct relay_hello *h, uint64_t now_ms)
-{
-	struct relay_entry *e, *next;
-
-	for (e = TAILQ_FIRST(&k->table->kept[KEPT_UNACKED]); e != NULL;
-	     e = next) {
-		next = TAILQ_NEXT(e, on_kept);
-		if (!e->recovered || e->mark != MARK_NONE ||
-		    e->kconn != k->number || e->incarnation != k->incarnation)
-			continue;
-		if (!is_sent(h->sent, h->nsent, e->id.xid)) {
-			r->n.acked++;
-			entry_acked(r, e, now_ms);
-		}
-	}
-}
-
-void
-log_hello(struct relay *r, struct relay_kconn *k, const struct relay_hello *h,
-    uint64_t now_ms)
-{
-	if (r->logs[k->volume] == NULL)
-		return;
-	if (!k->heard && !h->resend)
-		ack_answered(r, k, h, now_ms);
-	free(k->sent);
-	k->sent = NULL;
-	k->nsent = 0;
-	if (h->nsent == 0)
-		return;
-	k->sent = calloc(h->nsent, sizeof(*k->sent));
-	if (k->sent == NULL)
-		return;
-	k->nsent = h->nsent;
-	memcpy(k->sent, h->sent, h->nsent * sizeof(*k->sent));
 }
