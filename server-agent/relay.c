@@ -246,6 +246,7 @@ relay_conn_new(struct relay *r, void *user)
 		return NULL;
 	c->r = r;
 	c->user = user;
+	c->born = r->recoveries;
 	LIST_INIT(&c->asked);
 	r->n.conns++;
 	return c;

@@ -159,6 +159,7 @@ recovered(struct vlog *v, uint64_t now_ms)
 	v->last = LAST_NONE;
 	v->mode = VLOG_ON;
 	v->on_ms = now_ms;
+	v->born = ++v->r->recoveries;
 	relay_act(v->r, (struct relay_action){.type = RELAY_RECOVERED,
 			    .volume = v->volume,
 			    .recovered = v->found});

@@ -203,6 +203,7 @@ struct relay_conn {
 	void *user;
 	enum conn_state state;
 	bool gone; /* the shell's part is no more */
+	uint64_t born; /* after so many recoveries */
 	struct relay_client *client;
 	uint64_t incarnation;
 	struct relay_kconn *kconn;
@@ -221,6 +222,7 @@ struct relay {
 	bool serving[RELAY_VOLUMES_MAX];
 	bool draining[RELAY_VOLUMES_MAX], drained[RELAY_VOLUMES_MAX];
 	unsigned ndraining;
+	uint64_t recoveries;
 	bool told_limit; /* since there was room for a client */
 	bool watch;      /* in this tick: links_watch() */
 	uint64_t watch_ms;

@@ -90,6 +90,7 @@ struct vlog {
 	bool asked, running; /* a sync */
 	uint64_t wall_ms;    /* when a record was written last */
 	uint64_t on_ms;      /* since when its recovery is over */
+	uint64_t born;       /* which of the process's recoveries it was */
 	struct tomb *commons;
 	/* relay_gate.c */
 	unsigned pending; /* entries with changes */

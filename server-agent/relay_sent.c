@@ -40,16 +40,24 @@ ack_answered(struct relay *r, struct relay_kconn *k,
 	}
 }
 
+/*
+ * A HELLO of a connection that is older than the recovery can have been on
+ * its way since before the crash: calls that were sent after it, over another
+ * network, are not in its list.
+ */
 void
 log_hello(struct relay_conn *c, const struct relay_hello *h, uint64_t now_ms)
 {
 	struct relay_kconn *k = c->kconn;
+	const struct vlog *v = c->r->logs[k->volume];
 
-	if (c->r->logs[k->volume] == NULL)
+	if (v == NULL)
 		return;
-	if (!k->heard && !h->resend)
-		ack_answered(c->r, k, h, now_ms);
-	k->heard = true;
+	if (c->born >= v->born) {
+		if (!k->heard && !h->resend)
+			ack_answered(c->r, k, h, now_ms);
+		k->heard = true;
+	}
 	free(k->sent);
 	k->sent = NULL;
 	k->nsent = 0;

@@ -312,9 +312,42 @@ nobody_is_refused(void **state)
 	lb_free(b);
 }
 
+/*
+ * A HELLO was on its way when a call was sent over another network and ran,
+ * and comes after a recovery: that the call is not in its list says nothing.
+ */
+static void
+late_hello(void **state)
+{
+	const bool *late = *state;
+	struct relay_hello h = {.kconn = 5, .generation = 7, .network = 1,
+	    .peer = "peer", .peer_len = 4};
+	struct lb *b = bed(8);
+	struct lb_conn c, d = {0};
+
+	if (*late)
+		d.rc = relay_conn_new(b->r, &d);
+	lb_hello(b, &c, 1, 1, NULL, 0);
+	put_nth(b, &c, 1);
+	lb_gone(b, &c);
+	assert_true(lb_recover(b)); /* the same agent's, as when suspect */
+	if (!*late)
+		d.rc = relay_conn_new(b->r, &d);
+	memset(h.who.client, 1, sizeof(h.who.client));
+	memset(h.who.token, 101, sizeof(h.who.token));
+	h.who.incarnation = 1;
+	relay_hello(d.rc, &h, b->now);
+	lb_settle(b);
+	assert_int_equal(d.status, HANFS_OK);
+	assert_int_equal(lb_count(b).slots, *late);
+	lb_gone(b, &d);
+	lb_free(b);
+}
+
 int
 main(void)
 {
+	static bool no = false, yes = true;
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(switched_off),
 	    cmocka_unit_test(cut_while_joined),
@@ -324,6 +357,8 @@ main(void)
 	    cmocka_unit_test(lives),
 	    cmocka_unit_test(lives_too_short),
 	    cmocka_unit_test(nobody_is_refused),
+	    cmocka_unit_test_prestate(late_hello, &yes),
+	    cmocka_unit_test_prestate(late_hello, &no),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
