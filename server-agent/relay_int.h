@@ -293,6 +293,9 @@ void hello_link_result(struct relay_kconn *k, bool up, uint64_t now_ms);
 
 /* relay_link.c */
 void link_open(struct relay_link *l);
+/* The link of a call whose intent is written now was lost meanwhile, which is
+ * not suspect (rules.no_suspect): it is dropped. */
+bool drop_late(struct relay_entry *e, uint64_t now_ms);
 /* Links whose backend owes a reply for too long are given up. */
 void links_watch(struct relay *r, struct relay_client *cl, uint64_t now_ms);
 

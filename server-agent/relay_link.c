@@ -123,9 +123,22 @@ drop_calls(struct relay *r, struct relay_link *l, uint64_t now_ms)
 	/* Newest first: none that is left waits for the one that goes. */
 	for (e = LIST_FIRST(&l->calls); e != NULL; e = next) {
 		next = LIST_NEXT(e, on_link);
-		n += drop_call(r, e, now_ms);
+		/* Its record is being written: drop_late(). */
+		if (e->state != ENTRY_INTENT)
+			n += drop_call(r, e, now_ms);
 	}
 	return n;
+}
+
+bool
+drop_late(struct relay_entry *e, uint64_t now_ms)
+{
+	struct relay *r = e->link->kconn->r;
+
+	if (e->link->state != LINK_DOWN)
+		return false;
+	assert(r->cfg.rules.no_suspect);
+	return drop_call(r, e, now_ms);
 }
 
 void

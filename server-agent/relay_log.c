@@ -168,8 +168,8 @@ static void log_run(struct vlog *v, struct relay_entry *e);
 static void
 intent_written(struct relay_log *w, uint64_t now_ms)
 {
-	(void)now_ms;
-	log_run(w->v, w->owner);
+	if (!drop_late(w->owner, now_ms))
+		log_run(w->v, w->owner);
 }
 
 static void

@@ -135,6 +135,40 @@ dropped_write(void **state)
 	lb_free(b);
 }
 
+/* With the rule switched off that a lost link makes the backend suspect: a
+ * call whose intent is being written is dropped when it is. */
+static void
+lost_and_not_suspect(void **state)
+{
+	struct lb *b = lb_new();
+	struct lb_conn c;
+	struct bytes call;
+
+	(void)state;
+	b->cfg.rules.no_suspect = true;
+	lb_start(b);
+	lb_hello(b, &c, 1, 1, NULL, 0);
+	b->hold_writes = true;
+	make_dir(&call, &b->d.fs, "new");
+	lb_put(b, &c, &call);
+	assert_int_equal(b->nwrites, 1);
+	relay_link_down(b->link, "reset", b->now);
+	lb_settle(b);
+	b->hold_writes = false;
+	lb_settle(b);
+	lb_gone(b, &c);
+	assert_int_equal(lb_count(b).in_progress, 0);
+	assert_int_equal(lb_count(b).slots, 0);
+	assert_int_equal(b->mutations, 0);
+	lb_pass(b, 1000);
+	lb_hello(b, &c, 1, 2, NULL, 0);
+	lb_put(b, &c, &call);
+	assert_int_equal(lb_status(&c), NFS3_OK);
+	assert_int_equal(b->mutations, 1);
+	lb_gone(b, &c);
+	lb_free(b);
+}
+
 int
 main(void)
 {
@@ -143,6 +177,7 @@ main(void)
 	    cmocka_unit_test(dropped_is_judged),
 	    cmocka_unit_test(dropped_question),
 	    cmocka_unit_test(dropped_write),
+	    cmocka_unit_test(lost_and_not_suspect),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
