@@ -215,18 +215,23 @@ doubt_done(struct doubt *d)
 	doubt_write(d, LOGREC_DONE);
 }
 
+/* Its client can have been forgotten meanwhile: nothing else was there. */
 static void
 doubt_decide(struct doubt *d, uint64_t now_ms)
 {
 	struct vlog *v = d->v;
-	struct relay_client *cl = client_find(v->r, d->client);
-	struct relay_table *t = table_get(cl, v->volume);
+	struct relay_client *cl = recover_client(v, d->client, d->incarnation);
+	struct relay_table *t = cl != NULL ? table_get(cl, v->volume) : NULL;
 	static const enum entry_mark marks[VERDICT_KINDS] = {
 	    [VERDICT_NOT_DONE] = MARK_NOT_RUN,
 	    [VERDICT_UNDECIDABLE] = MARK_UNDECIDED,
 	};
 	char name[9];
 
+	if (t == NULL) {
+		log_give_up(v, ENOMEM);
+		return;
+	}
 	relay_note(v->r, "client %s xid %08x %s in doubt: %s, %s",
 	    relay_client_name(cl, name), d->id.xid,
 	    d->id.proc < NFS3_NPROC ? nfs3_proc_names[d->id.proc] : "?",

@@ -121,10 +121,86 @@ test_undecidable_in_full_table(void **state)
 	lb_free(b);
 }
 
+/* The next owner reads the log and asks about what is in doubt; the answers
+ * do not come yet. */
+static void
+begin_to_judge(struct lb *b)
+{
+	static const struct rec_pool_limits limits = {
+	    .recs = 128, .chunks = 8, .reserve = 1, .pipes = 0};
+	struct lb_disk left = b->snap[b->nsnaps - 1];
+	struct logscan *s = logscan_new(LB_VOLUME, LB_SLOTS);
+	struct relay_recover rr = {.epoch = ++b->epoch,
+	    .id = LB_VOLUME, .slots = LB_SLOTS, .client_slots = LB_SLOTS};
+
+	lb_stop(b);
+	b->d = left;
+	mini_cut(&b->d.fs);
+	b->hold_backend = false;
+	b->ncalls = b->nwrites = b->mutations = 0;
+	b->sync_wanted = b->sync_running = false;
+	b->pool = rr.pool = rec_pool_new(&limits);
+	b->r = relay_new(&b->cfg);
+	for (uint32_t i = 0; i < LB_SLOTS; i++)
+		logscan_add(s, i, b->d.slot[i], LOGSLOT_LEN);
+	assert_int_equal(logscan_finish(s), 0);
+	rr.seq = logscan_seq(s);
+	rr.write = logscan_write(s);
+	assert_int_equal(relay_recover_begin(b->r, 0, &rr, b->now), 0);
+	assert_int_equal(logscan_nrecords(s), 1);
+	assert_int_equal(relay_recover_record(
+			     b->r, 0, logscan_record(s, 0), b->now), 0);
+	logscan_free(s);
+	b->recovered = 0;
+	relay_recover_judge(b->r, 0, b->now);
+	lb_act(b);
+	assert_true(b->ncalls > 0);
+}
+
+/* A client of which nothing is known but a call in doubt is not forgotten
+ * while that is judged: by the next tick, or for another client's place. */
+static void
+test_judged_meanwhile(void **state)
+{
+	static const uint8_t id[CLIENT_ID_LEN] = {9};
+	const bool *plain = *state;
+	struct lb *b = lb_new();
+	struct lb_conn c = {0};
+	struct relay_hello h = {.who = {.client = {7}, .incarnation = 1}};
+
+	b->cfg.clients_max = 1;
+	lb_start(b);
+	b->hold_backend = true;
+	if (*plain) {
+		c.rc = relay_conn_new(b->r, &c);
+		assert_true(relay_plain(c.rc, 0, id, "peer", 4, b->now));
+	} else
+		lb_hello(b, &c, 1, 1, NULL, 0);
+	put_mkdir(b, &c, 0);
+	lb_gone(b, &c);
+	begin_to_judge(b);
+	relay_tick(b->r, b->now += 100);
+	lb_act(b);
+	memset(&c, 0, sizeof(c));
+	c.rc = relay_conn_new(b->r, &c);
+	relay_hello(c.rc, &h, b->now);
+	lb_act(b);
+	assert_int_equal(c.status, HANFS_OK);
+	lb_settle(b);
+	assert_int_equal(b->recovered, 1);
+	assert_int_equal(b->found.not_done, 1);
+	assert_int_equal(lb_count(b).kept, 1);
+	lb_gone(b, &c);
+	lb_free(b);
+}
+
 int
 main(void)
 {
+	static bool yes = true, no = false;
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_prestate(test_judged_meanwhile, &yes),
+	    cmocka_unit_test_prestate(test_judged_meanwhile, &no),
 	    cmocka_unit_test(test_plain_after_drain),
 	    cmocka_unit_test(test_undecidable_in_full_table),
 	};
