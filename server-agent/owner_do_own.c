@@ -6,7 +6,10 @@
 
 #include "server-agent/owner_int.h"
 
-enum { IDLE_SYNCS = 2 }; /* so many in a row are enough */
+enum {
+	IDLE_SYNCS = 2,  /* so many in a row are enough */
+	FLUSH_TIMES = 20 /* unmount_ms, at most, for what was dirty */
+};
 
 /* --- serving */
 
@@ -341,13 +344,16 @@ owner_do_abandon_rest(struct owner *o, const struct owner_event *ev)
 	}
 }
 
-/* It takes long because there is much to write: it is not late, and not
- * stuck, as long as the disk takes it. */
+/*
+ * It takes long because there is much to write: it is not late, and not
+ * stuck, as long as the disk takes it. But who writes may also be a stranger
+ * that keeps the file system busy: there is an end to it.
+ */
 void
 owner_do_flushes(struct owner *o, const struct owner_event *ev)
 {
 	(void)ev;
-	if (o->abandon)
+	if (o->abandon || o->now - o->since_ms > FLUSH_TIMES * o->c.unmount_ms)
 		return;
 	o->down_ms = o->now;
 	if (!o->again)

@@ -298,6 +298,29 @@ test_flush_hangs(void **state)
 	end(&s);
 }
 
+/* Somebody else writes, and so keeps it mounted: that has an end. */
+static void
+test_never_unmounted(void **state)
+{
+	struct story s;
+	uint64_t began;
+
+	(void)state;
+	go_unmounting(&s);
+	began = s.now;
+	while (owner_state(s.o) == OWNER_UNMOUNTING) {
+		assert_true(s.now - began < 700000);
+		pass(&s, 1000);
+		feed_type(&s, OWNER_EV_FLUSHES, -1);
+		if ((s.now - began) / 1000 % 30 == 0)
+			feed_type(&s, OWNER_EV_FAILED, -1);
+	}
+	assert_true(s.now - began > 600000);
+	assert_int_equal(owner_state(s.o), OWNER_STUCK);
+	assert_int_equal(s.ran[OWNER_DROP], 1);
+	end(&s);
+}
+
 /* Once no call runs, what is dirty goes to the disk beside the steps that
  * need no disk. */
 static void
@@ -442,6 +465,7 @@ main(void)
 	    cmocka_unit_test(test_sync_fails),
 	    cmocka_unit_test(test_flush_takes_long),
 	    cmocka_unit_test(test_flush_hangs),
+	    cmocka_unit_test(test_never_unmounted),
 	    cmocka_unit_test(test_flush_beside),
 	    cmocka_unit_test(test_no_flush_when_it_stays),
 	    cmocka_unit_test(test_unmount_given_up),
