@@ -3,7 +3,7 @@
  * go on where the other stopped: file handles (file-system id, export), what
  * clients mount, the way an NFS server is started, NFS scope, leases. Each
  * describes it as names with values in words; what differs is said with a
- * cure. Pure, but for the files that are digested.
+ * cure. Pure, but for fit_describe().
  */
 #ifndef AGENT_FIT_H
 #define AGENT_FIT_H
@@ -22,7 +22,12 @@ struct fit {
 	struct fit_item item[FIT_ITEMS_MAX];
 };
 
-/* Of a volume (index), as this host has it now. Reads the backend's file. */
+/* One more, as far as there is room, cut at its longest. Both may come from
+ * outside: of control characters question marks are left. */
+void fit_put(struct fit *f, const char *name, const char *value);
+
+/* fit_describe.c: of a volume (index), as this host has it now. Reads the
+ * backend's file. */
 void fit_describe(const struct config *cfg, unsigned volume, struct fit *out);
 
 /* Does a difference stop a takeover, or do damage? Else it is untidy. */

@@ -4,7 +4,6 @@
  */
 #include <cap-ng.h>
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "bootid.h"
 #include "hanfs/clock.h"
 #include "hanfs/log.h"
+#include "hanfs/thread.h"
 #include "hbsend_int.h"
 
 _Static_assert(BOOTID_ERROR_LEN <= HBSEND_ERROR_LEN, "error may be cut");
@@ -130,40 +130,16 @@ lock_memory(struct hbsend *h)
 }
 
 static int
-create_thread(struct hbsend *h, int priority)
-{
-	struct sched_param param = {.sched_priority = priority};
-	pthread_attr_t attr;
-	int e;
-
-	e = pthread_attr_init(&attr);
-	if (e != 0)
-		return e;
-	if (priority > 0) {
-		(void)pthread_attr_setinheritsched(
-		    &attr, PTHREAD_EXPLICIT_SCHED);
-		(void)pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
-		(void)pthread_attr_setschedparam(&attr, &param);
-	}
-	h->realtime = priority > 0;
-	e = pthread_create(&h->thread, &attr, hbsend_run, h);
-	pthread_attr_destroy(&attr);
-	return e;
-}
-
-static int
 start_thread(struct hbsend *h, int priority)
 {
-	int e = create_thread(h, priority);
+	int e = thread_start(&h->thread, priority, hbsend_run, h, &h->realtime);
 
-	if (e == EPERM && priority > 0) {
-		log_warn("heartbeats: no real-time priority (%s): a busy "
-			 "server may seem dead; give LimitRTPRIO=%d",
-		    strerror(e), priority);
-		e = create_thread(h, 0);
-	}
 	if (e != 0)
 		return e;
+	if (priority > 0 && !h->realtime)
+		log_warn("heartbeats: no real-time priority (%s): a busy "
+			 "server may seem dead; give LimitRTPRIO=%d",
+		    strerror(EPERM), priority);
 	(void)pthread_setname_np(h->thread, "heartbeats");
 	return 0;
 }

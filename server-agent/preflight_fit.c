@@ -105,14 +105,9 @@ take_answer(uint8_t *reply, size_t len, struct fit *out)
 	else if (res.status != HANFS_OK)
 		why = "it knows no such volume";
 	out->n = 0;
-	for (unsigned i = 0; why == NULL && i < res.items.items_len; i++) {
-		struct fit_item *item = &out->item[out->n++];
-
-		(void)snprintf(item->name, sizeof(item->name), "%.*s",
-		    FIT_NAME_MAX, res.items.items_val[i].name);
-		(void)snprintf(item->value, sizeof(item->value), "%s",
+	for (unsigned i = 0; why == NULL && i < res.items.items_len; i++)
+		fit_put(out, res.items.items_val[i].name,
 		    res.items.items_val[i].value);
-	}
 	xdr_free((xdrproc_t)xdr_hanfs_fit_res, (char *)&res);
 	xdr_destroy(&x);
 	return why;

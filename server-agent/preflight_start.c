@@ -47,13 +47,13 @@ preflight_user(struct preflight *p)
 	if (why != NULL)
 		preflight_say(p, PREFLIGHT_WRONG, "%s", why);
 	else
-		preflight_say(
-		    p, PREFLIGHT_OK, "the agent runs as %s", "root");
+		preflight_say(p, PREFLIGHT_OK, "the agent runs as root");
 }
 
 static void
 report(const struct preflight *p)
 {
+	void (*say)(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 	unsigned bad = 0;
 
 	for (unsigned i = 0; i < p->n; i++) {
@@ -65,14 +65,9 @@ report(const struct preflight *p)
 		    f->verdict != PREFLIGHT_WARNING)
 			continue;
 		bad++;
-		if (f->verdict == PREFLIGHT_WRONG)
-			log_err("check: %s%s%s: %s; cure: %s", volume,
-			    volume[0] != '\0' ? " " : "", f->check, f->text,
-			    f->cure);
-		else
-			log_warn("check: %s%s%s: %s; cure: %s", volume,
-			    volume[0] != '\0' ? " " : "", f->check, f->text,
-			    f->cure);
+		say = f->verdict == PREFLIGHT_WRONG ? log_err : log_warn;
+		say("check: %s%s%s: %s; cure: %s", volume,
+		    volume[0] != '\0' ? " " : "", f->check, f->text, f->cure);
 	}
 	log_notice("check: %u of %u findings are not well%s", bad, p->n,
 	    bad > 0 ? "; see hanfs-agent --check" : "");

@@ -312,7 +312,8 @@ relay_volume_set(
 /* --- time */
 
 static void
-tick_client(struct relay *r, struct relay_client *cl, uint64_t now_ms)
+tick_client(
+    struct relay *r, struct relay_client *cl, bool watch, uint64_t now_ms)
 {
 	struct relay_kconn *k, *k_next;
 	struct relay_table *t;
@@ -326,7 +327,7 @@ tick_client(struct relay *r, struct relay_client *cl, uint64_t now_ms)
 	}
 	LIST_FOREACH(t, &cl->tables, next)
 		table_expire(r, t, now_ms);
-	if (r->watch)
+	if (watch)
 		links_watch(r, cl, now_ms);
 }
 
@@ -334,17 +335,17 @@ void
 relay_tick(struct relay *r, uint64_t now_ms)
 {
 	struct relay_client *cl, *next;
+	bool watch = r->cfg.answer_ms > 0 && now_ms >= r->watch_ms;
 
 	for (unsigned i = 0; i < r->cfg.volumes; i++)
 		if (r->logs[i] != NULL)
 			asks_tick(r->logs[i], now_ms);
 	undecided_tick(r, now_ms);
-	r->watch = r->cfg.answer_ms > 0 && now_ms >= r->watch_ms;
-	if (r->watch)
+	if (watch)
 		r->watch_ms = now_ms + RELAY_WATCH_MS;
 	for (cl = LIST_FIRST(&r->clients); cl != NULL; cl = next) {
 		next = LIST_NEXT(cl, next);
-		tick_client(r, cl, now_ms);
+		tick_client(r, cl, watch, now_ms);
 		if (cl->plain)
 			client_settle(r, cl);
 	}

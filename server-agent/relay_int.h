@@ -223,9 +223,8 @@ struct relay {
 	bool draining[RELAY_VOLUMES_MAX], drained[RELAY_VOLUMES_MAX];
 	unsigned ndraining;
 	uint64_t recoveries;
-	bool told_limit; /* since there was room for a client */
-	bool watch;      /* in this tick: links_watch() */
-	uint64_t watch_ms;
+	bool told_limit;   /* since there was room for a client */
+	uint64_t watch_ms; /* the next links_watch() */
 	struct vlog *logs[RELAY_VOLUMES_MAX]; /* NULL: has none */
 	struct forbidden *forbidden[RELAY_VOLUMES_MAX];
 	LIST_HEAD(, relay_client) clients;

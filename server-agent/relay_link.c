@@ -209,9 +209,10 @@ overdue(
  * or while it has the call in progress twice. A client of its own would send
  * it again on the connection that it has; NFS-Ganesha 4.3 crashes on that when
  * the call is running after all. Where only reads are in progress, our own
- * questions among them, the link goes, and the clients send all again. What changes something may still be
- * inside, and land late: it is let go only with its backend, which can be
- * ended where there is a log. Elsewhere it is waited for, and this is told.
+ * questions among them, the link goes, and the clients send all again. What
+ * changes something may still be inside, and land late: it is let go only with
+ * its backend, which can be ended where there is a log. Elsewhere it is waited
+ * for, and this is told.
  */
 static void
 link_watch(struct relay *r, struct relay_link *l, uint64_t now_ms)

@@ -11,9 +11,8 @@
 #include <unistd.h>
 
 #include "hanfs/clock.h"
+#include "hanfs/thread.h"
 #include "server-agent/store_int.h"
-
-enum { STACK_SIZE = 128 * 1024 }; /* all memory may be locked */
 
 const char *const store_what_names[STORE_WHATS] = {
     "written", "synced", "scanned", "remade", "stopped"};
@@ -23,30 +22,21 @@ const char *const store_what_names[STORE_WHATS] = {
 static int
 start_thread(struct store *s, void *(*fn)(void *), const char *name)
 {
-	pthread_attr_t attr;
 	pthread_t t;
-	int error;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	error = pthread_create(&t, &attr, fn, s);
-	pthread_attr_destroy(&attr);
-	if (error != 0)
+	if (thread_start(&t, 0, fn, s, NULL) != 0)
 		return -1;
-	pthread_setname_np(t, name);
+	(void)pthread_setname_np(t, name);
+	(void)pthread_detach(t);
 	return 0;
 }
 
-/* Signals are the event loop's: the threads inherit a full mask. */
 static int
 start_threads(struct store *s)
 {
-	sigset_t all, before;
 	int failed = 0;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	/* None runs, and could end, before all are counted. */
 	pthread_mutex_lock(&s->lock);
 	for (unsigned i = 0; i < s->cfg.writers && failed == 0; i++) {
 		failed = start_thread(s, store_writer, "store-write");
@@ -56,7 +46,6 @@ start_threads(struct store *s)
 		failed = start_thread(s, store_committer, "store-commit");
 	s->threads += failed == 0;
 	pthread_mutex_unlock(&s->lock);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return failed;
 }
 

@@ -9,7 +9,6 @@
 #ifndef HANFS_AGENT_STORE_INT_H
 #define HANFS_AGENT_STORE_INT_H
 
-#include <signal.h>
 #include <stdatomic.h>
 #include <pthread.h>
 #include <sys/queue.h>

@@ -46,6 +46,16 @@ store_finish(struct store *s, struct job *j, int error)
 	s->untold = !s->signalled && !s->orphan;
 }
 
+static bool
+is_to_tell(struct store *s)
+{
+	bool yes = s->untold;
+
+	s->untold = false;
+	s->signalled |= yes;
+	return yes;
+}
+
 static void
 say(const struct store *s)
 {
@@ -58,10 +68,8 @@ say(const struct store *s)
 void
 store_tell(struct store *s)
 {
-	if (!s->untold)
+	if (!is_to_tell(s))
 		return;
-	s->untold = false;
-	s->signalled = true;
 	pthread_mutex_unlock(&s->lock);
 	say(s);
 	pthread_mutex_lock(&s->lock);
@@ -348,11 +356,8 @@ thread_end(struct store *s)
 	STAILQ_REMOVE_HEAD(&s->ready, next);
 	store_finish(s, last, 0);
 	/* Under the lock: who hears of it may free the store. */
-	if (s->untold) {
-		s->untold = false;
-		s->signalled = true;
+	if (is_to_tell(s))
 		say(s);
-	}
 	pthread_mutex_unlock(&s->lock);
 }
 

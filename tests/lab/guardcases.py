@@ -133,7 +133,8 @@ def stayed(r, load, out):
     return bad
 
 
-@case("watchdog-agent-kill", fence="watchdog", conf=conf(PATIENT_S), check=stayed)
+@case("watchdog-agent-kill", fence="watchdog", conf=conf(PATIENT_S),
+      check=stayed)
 def agent_kill(r):
     """SIGKILL of an agent with two volumes: back before its watchdog fires"""
     armed(r)

@@ -544,4 +544,25 @@ set_xid(struct bytes *c, uint32_t xid)
 	be32_put(c->p, xid);
 }
 
+/* A call in doubt, and something there that it cannot have made. */
+static inline struct lb *
+lb_undecidable(struct bytes *call)
+{
+	struct lb *b = lb_new();
+	struct lb_disk left;
+	struct lb_conn c;
+
+	lb_start(b);
+	lb_hello(b, &c, 1, 1, NULL, 0);
+	b->hold_backend = true;
+	make_call(call, &b->d.fs, NFS3_MKDIR, "new");
+	lb_put(b, &c, call);
+	lb_gone(b, &c);
+	left = b->snap[b->nsnaps - 1];
+	mini_put(&left.fs, 1, "new", NF3REG, 0, 0644);
+	lb_cut(b, &left);
+	assert_int_equal(b->found.undecidable, 1);
+	return b;
+}
+
 #endif

@@ -179,6 +179,25 @@ test_versions(void **state)
 	assert_int_equal(p.found[0].verdict, PREFLIGHT_OK);
 }
 
+/* What another server says of itself: too much, too long, not for a line. */
+static void
+test_from_outside(void **state)
+{
+	char longest[FIT_VALUE_MAX + 20];
+	struct fit f = {.n = 0};
+
+	(void)state;
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	fit_put(&f, "export", "/home\ncure: rm\x1b[2J\x7f");
+	assert_string_equal(f.item[0].value, "/home?cure: rm?[2J?");
+	for (unsigned i = 0; i < 2 * FIT_ITEMS_MAX; i++)
+		fit_put(&f, longest, longest);
+	assert_int_equal(f.n, FIT_ITEMS_MAX);
+	assert_int_equal(strlen(f.item[1].name), FIT_NAME_MAX);
+	assert_int_equal(strlen(f.item[1].value), FIT_VALUE_MAX);
+}
+
 static void
 test_user(void **state)
 {
@@ -207,6 +226,7 @@ main(void)
 	    cmocka_unit_test_setup(test_commands, set_up),
 	    cmocka_unit_test_setup(test_backend_file, set_up),
 	    cmocka_unit_test_setup(test_versions, set_up),
+	    cmocka_unit_test_setup(test_from_outside, set_up),
 	    cmocka_unit_test_setup(test_user, set_up),
 	};
 

@@ -16,15 +16,23 @@ make_dir(struct bytes *c, const struct minifs *fs, const char *name)
 	vb_put_sattr(c, &mode);
 }
 
-/* After `ms` without a reply. */
 static struct lb *
-drop(struct lb_conn *c, struct bytes *call, uint64_t ms)
+start(struct lb_conn *c)
 {
 	struct lb *b = lb_new();
 
 	b->cfg.answer_ms = 300000;
 	lb_start(b);
 	lb_hello(b, c, 1, 1, NULL, 0);
+	return b;
+}
+
+/* After `ms` without a reply. */
+static struct lb *
+drop(struct lb_conn *c, struct bytes *call, uint64_t ms)
+{
+	struct lb *b = start(c);
+
 	b->hold_backend = true;
 	make_dir(call, &b->d.fs, "new");
 	lb_put(b, c, call);
@@ -32,6 +40,17 @@ drop(struct lb_conn *c, struct bytes *call, uint64_t ms)
 	lb_pass(b, 1000);
 	lb_pass(b, ms);
 	return b;
+}
+
+/* Its client sends it again, and it has not run before. */
+static void
+runs_now(struct lb *b, struct lb_conn *c, const struct bytes *call)
+{
+	lb_hello(b, c, 1, 2, NULL, 0);
+	lb_put(b, c, call);
+	assert_int_equal(lb_status(c), NFS3_OK);
+	assert_int_equal(b->mutations, 1);
+	lb_free(b);
 }
 
 static void
@@ -67,25 +86,18 @@ dropped_is_judged(void **state)
 	lb_gone(b, &c);
 	b->hold_backend = false;
 	assert_true(lb_recover(b));
-	lb_hello(b, &c, 1, 2, NULL, 0);
-	lb_put(b, &c, &call);
-	assert_int_equal(lb_status(&c), NFS3_OK);
-	assert_int_equal(b->mutations, 1);
-	lb_free(b);
+	runs_now(b, &c, &call);
 }
 
 /* The question before a call, what there is of its name: nothing has run. */
 static void
 dropped_question(void **state)
 {
-	struct lb *b = lb_new();
 	struct lb_conn c;
+	struct lb *b = start(&c);
 	struct bytes call;
 
 	(void)state;
-	b->cfg.answer_ms = 300000;
-	lb_start(b);
-	lb_hello(b, &c, 1, 1, NULL, 0);
 	make_dir(&call, &b->d.fs, "new");
 	lb_offer(b, &c, rec_from(b->pool, call.p, call.len));
 	lb_act(b);
@@ -99,25 +111,18 @@ dropped_question(void **state)
 	assert_int_equal(lb_count(b).unanswered, 1);
 	lb_gone(b, &c);
 	lb_pass(b, 1000);
-	lb_hello(b, &c, 1, 2, NULL, 0);
-	lb_put(b, &c, &call);
-	assert_int_equal(lb_status(&c), NFS3_OK);
-	assert_int_equal(b->mutations, 1);
-	lb_free(b);
+	runs_now(b, &c, &call);
 }
 
 /* A WRITE is not in the log, but may still be inside as well. */
 static void
 dropped_write(void **state)
 {
-	struct lb *b = lb_new();
 	struct lb_conn c;
+	struct lb *b = start(&c);
 	struct bytes call;
 
 	(void)state;
-	b->cfg.answer_ms = 300000;
-	lb_start(b);
-	lb_hello(b, &c, 1, 1, NULL, 0);
 	b->hold_backend = true;
 	vb_put_call(&call, NFS3_WRITE, 0);
 	vb_put_fh(&call, &b->d.fs, 2);

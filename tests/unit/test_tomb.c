@@ -1,6 +1,6 @@
 /*
- * Replies that expired unacknowledged, and calls that nobody can answer for:
- * what the log says of them after a crash.
+ * Replies that expired unacknowledged, and calls in doubt: what the log says
+ * of them after a crash.
  */
 #include "hanfs/crc32c.h"
 #include "tests/unit/logbed.h"
@@ -353,81 +353,6 @@ old_tomb(void **state)
 
 /* --- undecidable */
 
-/* In doubt, and something there that the call cannot have made. */
-static struct lb *
-undecidable_bed(struct bytes *call)
-{
-	struct lb *b = lb_new();
-	struct lb_disk left;
-	struct lb_conn c;
-
-	lb_start(b);
-	lb_hello(b, &c, 1, 1, NULL, 0);
-	b->hold_backend = true;
-	make_call(call, &b->d.fs, NFS3_MKDIR, "new");
-	lb_put(b, &c, call);
-	lb_gone(b, &c);
-	left = b->snap[b->nsnaps - 1];
-	mini_put(&left.fs, 1, "new", NF3REG, 0, 0644);
-	lb_cut(b, &left);
-	assert_int_equal(b->found.undecidable, 1);
-	return b;
-}
-
-static void
-operator_says(void **state)
-{
-	const bool *done = *state;
-	struct bytes call;
-	struct lb *b = undecidable_bed(&call);
-	uint8_t client[CLIENT_ID_LEN];
-	uint32_t xid = be32_get(call.p);
-	struct lb_conn c;
-
-	memset(client, 1, sizeof(client));
-	lb_hello(b, &c, 1, 2, &xid, 1);
-	lb_put(b, &c, &call);
-	assert_int_equal(c.sent, 0);
-	assert_false(relay_verdict(b->r, 0, client, xid + 1, *done, b->now));
-	assert_true(relay_verdict(b->r, 0, client, xid, *done, b->now));
-	lb_settle(b);
-	assert_int_equal(c.sent, 1);
-	assert_int_equal(lb_status(&c), *done ? NFS3_OK : NFS3ERR_EXIST);
-	assert_int_equal(b->mutations, *done ? 0 : 1);
-	assert_int_equal(lb_count(b).undecided, 0);
-	lb_gone(b, &c);
-	lb_free(b);
-}
-
-/* The verdict comes before the client does; its link dies meanwhile. */
-static void
-operator_is_early(void **state)
-{
-	struct bytes call;
-	struct lb *b = undecidable_bed(&call);
-	uint8_t client[CLIENT_ID_LEN];
-	struct lb_conn c;
-
-	(void)state;
-	memset(client, 1, sizeof(client));
-	lb_hello(b, &c, 1, 2, NULL, 0);
-	lb_put(b, &c, &call);
-	relay_link_down(b->link, "reset", b->now);
-	lb_settle(b);
-	lb_gone(b, &c);
-	assert_int_equal(b->suspects, 0);
-	assert_int_equal(lb_count(b).undecided, 1);
-	assert_true(
-	    relay_verdict(b->r, 0, client, be32_get(call.p), true, b->now));
-	b->now += 1000;
-	lb_hello(b, &c, 1, 3, NULL, 0);
-	lb_put(b, &c, &call);
-	assert_int_equal(c.sent, 1);
-	assert_int_equal(lb_status(&c), NFS3_OK);
-	lb_gone(b, &c);
-	lb_free(b);
-}
-
 /* Two crashes: tombs of one call each become one that names both, and no
  * cut leaves less. */
 static void
@@ -481,7 +406,6 @@ tombs_join(void **state)
 int
 main(void)
 {
-	static bool yes = true, no = false;
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(orphans_give_slots),
 	    cmocka_unit_test(tomb_comes_first),
@@ -491,9 +415,6 @@ main(void)
 	    cmocka_unit_test(cut_anywhere),
 	    cmocka_unit_test(names_left_out),
 	    cmocka_unit_test(old_tomb),
-	    cmocka_unit_test_prestate(operator_says, &yes),
-	    cmocka_unit_test_prestate(operator_says, &no),
-	    cmocka_unit_test(operator_is_early),
 	    cmocka_unit_test(tombs_join),
 	};
 

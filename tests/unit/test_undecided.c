@@ -1,32 +1,11 @@
 /*
- * What an operator said of a call that nobody can answer for stands, whatever
- * comes between: no memory for a reply, a lost link.
+ * Calls that nobody can answer for: what an operator says of one holds, and
+ * stands, whatever comes between: no memory for a reply, a lost link.
  */
 #include "tests/unit/logbed.h"
 
 static const uint8_t client[CLIENT_ID_LEN] = {
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-
-/* A call in doubt, and something there that it cannot have made. */
-static struct lb *
-undecidable_bed(struct bytes *call)
-{
-	struct lb *b = lb_new();
-	struct lb_disk left;
-	struct lb_conn c;
-
-	lb_start(b);
-	lb_hello(b, &c, 1, 1, NULL, 0);
-	b->hold_backend = true;
-	make_call(call, &b->d.fs, NFS3_MKDIR, "new");
-	lb_put(b, &c, call);
-	lb_gone(b, &c);
-	left = b->snap[b->nsnaps - 1];
-	mini_put(&left.fs, 1, "new", NF3REG, 0, 0644);
-	lb_cut(b, &left);
-	assert_int_equal(b->found.undecidable, 1);
-	return b;
-}
 
 static bool
 verdict(struct lb *b, const struct bytes *call, bool done)
@@ -45,6 +24,51 @@ lose_link(struct lb *b, struct lb_conn *c)
 	lb_settle(b);
 	lb_gone(b, c);
 	b->now += 1000;
+}
+
+static void
+operator_says(void **state)
+{
+	const bool *done = *state;
+	struct bytes call;
+	struct lb *b = lb_undecidable(&call);
+	uint32_t xid = be32_get(call.p);
+	struct lb_conn c;
+
+	lb_hello(b, &c, 1, 2, &xid, 1);
+	lb_put(b, &c, &call);
+	assert_int_equal(c.sent, 0);
+	assert_false(relay_verdict(b->r, 0, client, xid + 1, *done, b->now));
+	assert_true(verdict(b, &call, *done));
+	assert_int_equal(c.sent, 1);
+	assert_int_equal(lb_status(&c), *done ? NFS3_OK : NFS3ERR_EXIST);
+	assert_int_equal(b->mutations, *done ? 0 : 1);
+	assert_int_equal(lb_count(b).undecided, 0);
+	lb_gone(b, &c);
+	lb_free(b);
+}
+
+/* The verdict comes before the client does; its link dies meanwhile. */
+static void
+operator_is_early(void **state)
+{
+	struct bytes call;
+	struct lb *b = lb_undecidable(&call);
+	struct lb_conn c;
+
+	(void)state;
+	lb_hello(b, &c, 1, 2, NULL, 0);
+	lb_put(b, &c, &call);
+	lose_link(b, &c);
+	assert_int_equal(b->suspects, 0);
+	assert_int_equal(lb_count(b).undecided, 1);
+	assert_true(verdict(b, &call, true));
+	lb_hello(b, &c, 1, 3, NULL, 0);
+	lb_put(b, &c, &call);
+	assert_int_equal(c.sent, 1);
+	assert_int_equal(lb_status(&c), NFS3_OK);
+	lb_gone(b, &c);
+	lb_free(b);
 }
 
 enum { POOL = 128 };
@@ -67,7 +91,7 @@ no_memory(void **state)
 {
 	struct rec *taken[POOL];
 	struct bytes call;
-	struct lb *b = undecidable_bed(&call);
+	struct lb *b = lb_undecidable(&call);
 	struct lb_conn c;
 	unsigned n;
 
@@ -98,7 +122,7 @@ no_memory_no_link(void **state)
 {
 	struct rec *taken[POOL];
 	struct bytes call;
-	struct lb *b = undecidable_bed(&call);
+	struct lb *b = lb_undecidable(&call);
 	struct lb_conn c;
 	unsigned n;
 
@@ -126,14 +150,14 @@ not_run_and_link_lost(void **state)
 {
 	const bool *again = *state;
 	struct bytes call;
-	struct lb *b = undecidable_bed(&call);
+	struct lb *b = lb_undecidable(&call);
 	unsigned slots = lb_count(b).slots;
 	struct lb_conn c;
 
 	lb_hello(b, &c, 1, 2, NULL, 0);
 	lb_put(b, &c, &call);
-	assert_true(relay_verdict(
-	    b->r, 0, client, be32_get(call.p), false, b->now));
+	assert_true(
+	    relay_verdict(b->r, 0, client, be32_get(call.p), false, b->now));
 	for (unsigned i = 0; i < 1u + *again; i++) {
 		lb_act(b); /* its pre-state is asked, and not answered */
 		assert_true(b->ncalls > 0);
@@ -160,6 +184,9 @@ main(void)
 {
 	static bool no = false, yes = true;
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_prestate(operator_says, &yes),
+	    cmocka_unit_test_prestate(operator_says, &no),
+	    cmocka_unit_test(operator_is_early),
 	    cmocka_unit_test(no_memory),
 	    cmocka_unit_test(no_memory_no_link),
 	    cmocka_unit_test_prestate(not_run_and_link_lost, &no),
