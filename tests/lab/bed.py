@@ -116,6 +116,7 @@ class Lab:
                           or (tree / "build" if (tree / "build").is_dir()
                               else tree)).absolute()
         self.sysctl = []  # KEY=VALUE for each network made
+        self.booted = lambda host: None  # a server is up but for its agent
         self.fstype = "ext4"
 
     # -- files of the state directory

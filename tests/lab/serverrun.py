@@ -105,6 +105,7 @@ class Run:
         self.directory = Path(directory)
         self.lab = bed.Lab(self.directory / "lab")
         self.lab.fstype = case.fstype
+        self.lab.booted = self.count
         self.options, self.case = options, case
         self.control = options.control
         self.loads, self.plain, self.counters = [], None, []
@@ -216,12 +217,12 @@ class Run:
         return at
 
     def boot(self, host, mark="booted"):
-        """Ends a power cut of a server; counted from its start on."""
+        """Ends a power cut of a server; it is counted before its agent,
+        which may serve at once, starts."""
         for name in faults.in_force(self.lab):
             parts = name.split(":")
             if parts[:2] == ["server-cut", host]:
                 self.heal(*parts, mark=mark)
-        self.count(host)
 
     def serving(self):
         return shared.serving(self.lab, VOLUME)

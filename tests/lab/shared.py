@@ -203,6 +203,7 @@ def boot(lab, host, managed=None):
     San(lab).ask("heal", host)
     prepare(lab, host)
     programs.install_config(lab, [host])
+    lab.booted(host)
     if managed:
         programs.start_agent(lab, host)
     return when
