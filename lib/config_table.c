@@ -123,7 +123,7 @@ const struct conf_field conf_fields[] = {
 	BACKEND(address, CONF_ADDRESS, 0, 0, "10.0.0.1"),
 	BACKEND(nfs_port, CONF_NUMBER, 1, 65535, "2049"),
 	BACKEND(mount_port, CONF_NUMBER, 1, 65535, "20048"),
-
+	BACKEND(threads, CONF_NUMBER, 16, 1024, "24"),
 	CHOICE(CONF_BACKEND, config_backend, kind, backend_words, "ganesha"),
 	BACKEND(config, CONF_PATH, 0, 0, CONF_DERIVED),
 	BACKEND(start, CONF_TEXT, 0, 0, CONF_DERIVED),

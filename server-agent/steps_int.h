@@ -16,6 +16,8 @@
 #ifndef HANFS_AGENT_STEPS_INT_H
 #define HANFS_AGENT_STEPS_INT_H
 
+#include <stdio.h>
+
 #include "server-agent/steps.h"
 
 enum { STEPS_CANCEL = STEP_KINDS, STEPS_COMMAND, STEPS_BACKEND_END };
@@ -116,6 +118,8 @@ unsigned step_each_backend(
 
 /* A long-running child: exec; returns only on failure. */
 void step_exec_backend(const struct step_context *c);
+/* The file that Ganesha gets where none is configured. */
+void step_ganesha_text(const struct config_volume *v, FILE *f);
 void step_exec_rpcbind(const struct step_context *c);
 
 #endif

@@ -78,6 +78,7 @@ struct config_backend {
 	struct hanfs_addr address;       /* in there; without a port */
 	uint16_t nfs_port;
 	uint16_t mount_port;
+	uint32_t threads; /* of Ganesha, when its file is made */
 };
 
 /* How a claimant makes sure that a silent owner writes no more. */

@@ -1,7 +1,7 @@
 """Part "durable": CREATE when an answered call survives a power cut.
 
   direct  a Ganesha of its own whose file system is mounted `dirsync`: what
-          people do today
+          people do today; set up as the agent's is
   hanfs   proxy and agent, a volume mounted as always, its log
 
 Both file systems are made alike, each on a loop device of its own with
@@ -26,6 +26,7 @@ from bed import HERE
 NETWORK = "durable"
 ROWS = [measure.Row("create", n) for n in (1, 8, 64)]
 DIRECT, OPTIONS = "dirsync", "noatime,dirsync"
+THREADS = 24  # as the agent's has them: hanfs.conf(5), backend
 
 
 def start_direct(lab):
@@ -38,7 +39,7 @@ def start_direct(lab):
                f"mkdir -p {at}/export && chmod 1777 {at}/export")
     lab.put("direct.ganesha", programs.GANESHA.format(
         volume=DIRECT, id=9, nfs_port=programs.DIRECT_PORT,
-        mount_port=programs.DIRECT_MOUNT_PORT))
+        mount_port=programs.DIRECT_MOUNT_PORT, threads=THREADS))
     programs.start(lab, host, f"ganesha-{DIRECT}", HERE / "backend", DIRECT,
                    lab.path("direct.ganesha"))
     programs.wait_rpc(lab, host, "127.0.0.1", programs.DIRECT_PORT,

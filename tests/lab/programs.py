@@ -22,6 +22,7 @@ PLACES = ("", "proxy", "detector", "server-agent", "ctl", "tests/lab",
           "tests/lab/callcount", "tests/lab/nfsload", "tests/lab/san",
           "tests/vm")
 
+GANESHA_THREADS = 200  # its own default
 GANESHA = """\
 NFS_CORE_PARAM {{
     Protocols = 3;
@@ -32,6 +33,7 @@ NFS_CORE_PARAM {{
     Enable_RQUOTA = false;
     mount_path_pseudo = true;
     RPC_Idle_Timeout_S = 3600;
+    RPC_Ioq_ThrdMax = {threads};
 }}
 NFSv4 {{
     Graceless = true;
@@ -70,7 +72,8 @@ def find(lab, program):
 
 def write_ganesha(lab, volume, name, nfs_port, mount_port):
     lab.put(name, GANESHA.format(volume=volume, id=VOLUMES[volume]["id"],
-                                 nfs_port=nfs_port, mount_port=mount_port))
+                                 nfs_port=nfs_port, mount_port=mount_port,
+                                 threads=GANESHA_THREADS))
     return lab.path(name)
 
 

@@ -159,6 +159,7 @@ test_defaults(void **state)
 	assert_string_equal(home->export, "/home");
 	assert_string_equal(home->backend.netns, "/run/netns/home");
 	assert_int_equal(home->backend.mount_port, 20048);
+	assert_int_equal(home->backend.threads, 24);
 	assert_string_equal(
 	    addr_format(&work->loopback, buf, sizeof(buf)), "127.9.9.9:3049");
 	assert_string_equal(work->export, "/srv/work");
@@ -248,6 +249,7 @@ test_single_faults(void **state)
 	    {"{\"s2\", \"s1\"}", "{}", 22, "no candidates: write"},
 	    {"127.9.9.9", "10.0.0.1", 26, "not in 127.0.0.0/8"},
 	    {"nfs_port", "nfs", 24, "no option of backend: write one of netns"},
+	    {"nfs_port = 12049", "threads = 15", 24, "from 16 to 1024"},
 	    {"\"/srv/work\"", "\"srv\"", 29, "begins with /"},
 	    {"backend {", "backend { } backend {", 24, "second section"},
 	    {"128M", "128X", 31, "a size from 8M to 64G"},

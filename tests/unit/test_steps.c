@@ -9,7 +9,7 @@
 
 #include "hanfs/clock.h"
 #include "hanfs/log.h"
-#include "server-agent/steps.h"
+#include "server-agent/steps_int.h"
 #include "unit.h"
 
 static struct config cfg;
@@ -202,6 +202,31 @@ test_end(void **state)
 	assert_int_equal(steps_attach(b->s, b->base, NULL, NULL), 0);
 }
 
+/* Ganesha's file, where none is named: what is configured stands in it. */
+static void
+test_ganesha_text(void **state)
+{
+	struct config_volume v = {.id = 0x18001};
+	char text[2048] = "";
+	FILE *f = fmemopen(text, sizeof(text), "w");
+
+	(void)state;
+	v.backend.nfs_port = 2050;
+	v.backend.mount_port = 20050;
+	v.backend.threads = 33;
+	strcpy(v.storage.mountpoint, "/srv/home");
+	strcpy(v.export, "/home");
+	step_ganesha_text(&v, f);
+	assert_int_equal(fclose(f), 0);
+	assert_non_null(strstr(text, "NFS_Port = 2050;"));
+	assert_non_null(strstr(text, "MNT_Port = 20050;"));
+	assert_non_null(strstr(text, "RPC_Ioq_ThrdMax = 33;"));
+	assert_non_null(strstr(text, "Export_Id = 1;"));
+	assert_non_null(strstr(text, "Path = \"/srv/home/export\";"));
+	assert_non_null(strstr(text, "Pseudo = \"/home\";"));
+	assert_non_null(strstr(text, "Filesystem_Id = 98305.98305;"));
+}
+
 int
 main(void)
 {
@@ -214,6 +239,7 @@ main(void)
 		test_much_output, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_end, set_up, tear_down),
+	    cmocka_unit_test(test_ganesha_text),
 	};
 	int failed;
 
