@@ -180,6 +180,20 @@ send(struct px *px, struct uconn *u, struct call *c, uint64_t now_ms)
 	a->order = c->order;
 }
 
+/* Must the call wait for a fence? The rule is in core.h. */
+bool
+px_fence_missing(const struct px *px, const struct call *c)
+{
+	uint32_t server = px->volume[c->kconn->volume].owner, n = 0;
+
+	if (c->sends == 0 || c->class == CALL_PASSED || px->cfg.no_fence ||
+	    c->sent_server != server || c->sent_boot != px->boot[server])
+		return false;
+	while (n < px->cfg.nnetworks && c->sent_gen[n] <= c->kconn->u[n].floor)
+		n++;
+	return n < px->cfg.nnetworks;
+}
+
 /*
  * Sends what is held, oldest first, as far as paths, fences and pacing let
  * it. A call that waits for a fence does not hold back those that need none.

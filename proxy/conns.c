@@ -381,26 +381,16 @@ fence(struct px *px, struct uconn *u, uint64_t now_ms)
 	a->floor = u->state == UCONN_NONE ? u->generation : u->generation - 1;
 }
 
-/*
- * Must the call wait for a fence? Asks for those that are missing. The rule
- * is in core.h.
- */
+/* Must the call wait for a fence? Asks for those that are missing. */
 bool
 px_fence_wanted(struct px *px, struct call *c, uint64_t now_ms)
 {
-	struct kconn *k = c->kconn;
-	uint32_t server = px->volume[k->volume].owner;
-	bool wanted = false;
-
-	if (c->sends == 0 || c->class == CALL_PASSED || px->cfg.no_fence ||
-	    c->sent_server != server || c->sent_boot != px->boot[server])
+	if (!px_fence_missing(px, c))
 		return false;
 	for (uint32_t n = 0; n < px->cfg.nnetworks; n++)
-		if (c->sent_gen[n] > k->u[n].floor) {
-			wanted = true;
-			fence(px, &k->u[n], now_ms);
-		}
-	return wanted;
+		if (c->sent_gen[n] > c->kconn->u[n].floor)
+			fence(px, &c->kconn->u[n], now_ms);
+	return true;
 }
 
 /* All connections of a kconn that the kernel has closed. */

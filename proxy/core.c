@@ -26,6 +26,7 @@ const char *const px_event_names[PX_EV_N] = {
     [PX_EV_HELD] = "held",
     [PX_EV_AGENT_LOST] = "agent-lost",
     [PX_EV_AGENT_BOOT] = "agent-boot",
+    [PX_EV_LATE] = "late",
 };
 
 static int

@@ -74,6 +74,7 @@ struct px_config {
 	uint32_t linger_ms;
 	uint32_t connect_ms;	   /* a connection attempt may take this long */
 	uint32_t retry_ms, retry_max_ms; /* between attempts */
+	uint32_t resend_ms;	   /* no reply though the agent answers; 0: never */
 	bool no_fence;		   /* for the simulator: break I4 */
 };
 
@@ -178,6 +179,8 @@ struct px_volume {
 	uint64_t told_ms;	  /* when a heartbeat last named the volume as
 				   * the owner's */
 	uint64_t guess_ms;	  /* when an owner was last guessed */
+	bool late;		  /* told that calls wait for long */
+	uint64_t late_ms;	  /* not told again before */
 };
 
 enum px_action_type {
@@ -216,6 +219,7 @@ enum px_event_id {
 	PX_EV_HELD,
 	PX_EV_AGENT_LOST,   /* its control connection ended */
 	PX_EV_AGENT_BOOT,
+	PX_EV_LATE,	    /* calls have no reply for long */
 	PX_EV_N,
 };
 extern const char *const px_event_names[PX_EV_N];
@@ -232,6 +236,7 @@ struct px_counters {
 	uint64_t calls, replies, replays, duplicates, stray_replies;
 	uint64_t lingered, fences, fences_confirmed, refused;
 	uint64_t answered_sent_twice; /* replies of calls sent more than once */
+	uint64_t resent; /* connections given up since a reply did not come */
 };
 
 struct px; /* see core_int.h */
@@ -353,6 +358,21 @@ struct kconn *px_kconns(struct px *px);
 /* Calls of the kconn, oldest first, by repeated use; NULL starts and ends. */
 void px_each_call(struct px *px, struct kconn *k,
     void (*fn)(struct call *c, void *arg), void *arg);
+
+/* late.c: the calls of a volume, and the one that waits longest. */
+struct px_oldest {
+	const struct call *call; /* NULL: none waits */
+	uint32_t n, late;	 /* all; for PX_LATE_MS and more */
+};
+#define PX_LATE_MS	 10000u
+#define PX_LATE_AGAIN_MS 60000u /* told again so often, each volume */
+#define PX_LATE_LOOK_MS	 1000u
+void px_oldest(const struct px *px, uint32_t volume, struct px_oldest *o,
+    uint64_t now_ms);
+/* What a call waits for, in words; as snprintf(3). */
+size_t px_waits_for(const struct px *px, const struct call *c,
+    uint64_t now_ms, char *buf, size_t size);
+const char *px_call_name(const struct call *c);
 
 /*
  * Writes the whole state (kernel connections, calls with their bytes,

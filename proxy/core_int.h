@@ -2,7 +2,7 @@
  * What the core's files share: the object itself and its small tools. The
  * split: core.c objects and queues, calls.c a call's life, route.c paths and
  * choice, owner.c who serves a volume, conns.c connections and fences,
- * state.c writing out and back.
+ * late.c calls without a reply for long, state.c writing out and back.
  */
 #ifndef PROXY_CORE_INT_H
 #define PROXY_CORE_INT_H
@@ -37,6 +37,7 @@ struct px {
 	struct kconn *given;		/* by px_next() for the last time */
 	struct px_event event[PX_EVENTS]; /* ring, by number */
 	uint64_t events;
+	uint64_t late_look_ms;
 	struct px_counters count;
 };
 
@@ -77,6 +78,7 @@ void px_pump_server(struct px *px, uint32_t server, uint64_t now_ms);
 /* Takes back what was sent over a connection that ended. */
 void px_calls_hold(struct px *px, struct uconn *u, uint64_t now_ms);
 void px_calls_drop(struct px *px, struct kconn *k);
+bool px_fence_missing(const struct px *px, const struct call *c);
 struct call *px_call_find(struct px *px, const struct kconn *k, uint32_t xid);
 /* Puts a call where lookups find it (state.c needs it too). */
 struct call *px_call_new(struct px *px, struct kconn *k,
@@ -89,6 +91,9 @@ void px_path_changed(struct px *px, uint32_t path, uint64_t now_ms);
 
 /* owner.c: it said a moment ago that it does not serve the volume. */
 bool px_owner_away(const struct px *px, uint32_t volume, uint64_t now_ms);
+
+/* late.c */
+void px_late(struct px *px, uint64_t now_ms);
 
 /* conns.c */
 void px_conns_maintain(struct px *px, struct kconn *k, uint64_t now_ms);

@@ -94,6 +94,9 @@ volume_config(struct px_volume_config *v, const struct config_volume *c)
 		v->candidate[i] = c->candidates[i];
 }
 
+/* Earlier than a kernel client sends a call again by itself, after 60 s. */
+enum { RESEND_MS = 30000 };
+
 /* The core's view of the configuration; borrows its strings. */
 void
 proxy_config(struct px_config *px, const struct config *cfg)
@@ -131,6 +134,7 @@ proxy_config(struct px_config *px, const struct config *cfg)
 	px->connect_ms = (uint32_t)c->connect_ms;
 	px->retry_ms = (uint32_t)c->retry_ms;
 	px->retry_max_ms = (uint32_t)c->retry_max_ms;
+	px->resend_ms = RESEND_MS;
 }
 
 static void

@@ -351,6 +351,7 @@ px_tick(struct px *px, uint64_t now_ms)
 			tick_path(px, path, now_ms);
 	for (uint32_t v = 0; v < px->cfg.nvolumes; v++)
 		px_route(px, v, now_ms);
+	px_late(px, now_ms);
 	for (struct kconn *k = px->kconns; k != NULL; k = k->next)
 		px_conns_maintain(px, k, now_ms);
 }

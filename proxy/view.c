@@ -50,12 +50,15 @@ show_volumes(void *arg)
 {
 	struct proxy *p = arg;
 	json_t *list = json_array();
+	uint64_t now = proxy_now(p);
 
 	for (uint32_t i = 0; i < p->pxcfg.nvolumes; i++) {
 		const struct px_volume *v = px_volume(p->px, i);
+		struct px_oldest o;
 
+		px_oldest(p->px, i, &o, now);
 		json_array_append_new(list,
-		    json_pack("{ss ss sI ss ss sI si}", "volume",
+		    json_pack("{ss ss sI ss ss sI si si sI}", "volume",
 			p->pxcfg.volume[i].name, "owner",
 			p->pxcfg.server[v->owner], "epoch",
 			(json_int_t)v->epoch, "network",
@@ -65,7 +68,10 @@ show_volumes(void *arg)
 			v->best == PX_NONE ? "no path is up"
 					   : px_rule_name(v->best_rule),
 			"switches", (json_int_t)v->switches,
-			"fences_awaited", (int)v->retired));
+			"fences_awaited", (int)v->retired, "calls", (int)o.n,
+			"oldest_call_ms",
+			o.call == NULL ? 0
+				: (json_int_t)(now - o.call->born_ms)));
 	}
 	return list;
 }
@@ -81,18 +87,18 @@ show_call(struct call *c, void *arg)
 {
 	struct call_view *v = arg;
 	const struct px_config *cfg = &v->p->pxcfg;
-	char xid[16];
+	char xid[16], waits[120];
 
 	snprintf(xid, sizeof(xid), "%08x", c->id.xid);
+	px_waits_for(v->p->px, c, v->now, waits, sizeof(waits));
 	json_array_append_new(v->list,
-	    json_pack("{ss ss ss ss ss sI si si}", "volume",
+	    json_pack("{ss ss ss ss ss sI si si ss}", "volume",
 		cfg->volume[c->kconn->volume].name, "xid", xid, "call",
-		c->id.prog == RPC_PROG_NFS ? nfs3_proc_names[c->id.proc]
-					   : rpc_program_name(c->id.prog),
-		"state", c->state == CALL_SENT ? "sent" : "held", "network",
+		px_call_name(c), "state",
+		c->state == CALL_SENT ? "sent" : "held", "network",
 		c->state == CALL_SENT ? cfg->network[c->network] : "-",
 		"age_ms", (json_int_t)(v->now - c->born_ms), "sends",
-		(int)c->sends, "bytes", (int)c->rec->len));
+		(int)c->sends, "bytes", (int)c->rec->len, "waits_for", waits));
 }
 
 static json_t *
@@ -169,6 +175,7 @@ show_counters(void *arg)
 	put(o, "duplicates_held", c->duplicates);
 	put(o, "duplicates_answered", c->lingered);
 	put(o, "stray_replies", c->stray_replies);
+	put(o, "connections_without_reply", c->resent);
 	put(o, "fences", c->fences);
 	put(o, "fences_confirmed", c->fences_confirmed);
 	put(o, "connections_accepted", p->count.accepted);

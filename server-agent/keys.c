@@ -63,6 +63,22 @@ keys_in_use(const struct keys *k)
 	return k->in_use;
 }
 
+const struct key_req *
+keys_holder(const struct key_req *req)
+{
+	for (unsigned i = 0; i < req->n; i++) {
+		const struct key_slot *s = req->slot[i].lock->head;
+
+		if (req->slot[i].held)
+			continue;
+		while (s != NULL && !s->held)
+			s = s->next;
+		if (s != NULL)
+			return s->req;
+	}
+	return NULL;
+}
+
 void
 key_set_add(struct key_set *set, uint64_t key, enum key_mode mode)
 {

@@ -87,6 +87,9 @@ bool keys_more(
  */
 struct key_req *keys_release(struct keys *keys, struct key_req *req);
 
+/* Of one that waits: a request that holds a key it waits for; else NULL. */
+const struct key_req *keys_holder(const struct key_req *req);
+
 /* How many keys are in use now; 0 when no request is about. */
 unsigned keys_in_use(const struct keys *keys);
 

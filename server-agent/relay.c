@@ -327,7 +327,7 @@ tick_client(
 	}
 	LIST_FOREACH(t, &cl->tables, next)
 		table_expire(r, t, now_ms);
-	if (watch)
+	if (watch && r->cfg.answer_ms > 0)
 		links_watch(r, cl, now_ms);
 }
 
@@ -335,7 +335,7 @@ void
 relay_tick(struct relay *r, uint64_t now_ms)
 {
 	struct relay_client *cl, *next;
-	bool watch = r->cfg.answer_ms > 0 && now_ms >= r->watch_ms;
+	bool watch = now_ms >= r->watch_ms;
 
 	for (unsigned i = 0; i < r->cfg.volumes; i++)
 		if (r->logs[i] != NULL)
@@ -350,4 +350,6 @@ relay_tick(struct relay *r, uint64_t now_ms)
 			client_settle(r, cl);
 	}
 	table_resume(r);
+	if (watch)
+		calls_watch(r, now_ms);
 }

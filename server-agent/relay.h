@@ -87,7 +87,8 @@ struct relay_config {
 	uint32_t plain_ms;       /* one of a client without HELLO is kept */
 	uint32_t kconn_idle_ms;  /* a kernel connection without networks */
 	uint32_t backoff_ms;     /* between attempts to reach a backend */
-	uint64_t answer_ms;      /* then a call may be dropped; 0: never */
+	uint64_t answer_ms;      /* then a call may be dropped; 0: never. One
+				  * that reads: a tenth of it at first */
 	uint8_t secret[16];      /* keys the hashes */
 	bool no_replay_table;    /* tests only: replays run again */
 	bool no_fence;           /* simulator only: FENCE does nothing */
@@ -349,6 +350,7 @@ struct relay_call_view {
 	enum relay_stage stage;
 	bool asked; /* somebody waits for the reply */
 	uint64_t since_ms;
+	const struct call_id *holder; /* has keys that it waits for; or NULL */
 };
 
 /* Each calls fn for every one, which must not feed events. */

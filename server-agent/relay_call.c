@@ -113,10 +113,12 @@ again(struct relay_conn *c, struct relay_entry *e, struct rec *rec,
 
 /* There is no room for it now: its connection waits. */
 static enum relay_take
-stall(struct relay_conn *c)
+stall(struct relay_conn *c, uint64_t now_ms)
 {
 	c->r->n.held++;
 	c->stalled = true;
+	if (c->stalled_ms == 0)
+		c->stalled_ms = now_ms;
 	TAILQ_INSERT_TAIL(&c->r->stalled, c, on_stalled);
 	return RELAY_HELD;
 }
@@ -151,14 +153,14 @@ begin(struct relay_conn *c, struct relay_link *l, struct rec *rec,
 	enum entry_mark mark;
 
 	if (r->draining[t->volume] || !entry_has_room(r, t, known))
-		return stall(c);
+		return stall(c, now_ms);
 	if (v != NULL &&
 	    (v->mode != VLOG_ON || ask_find(v, l, info->id.xid) != NULL))
-		return stall(c);
+		return stall(c, now_ms);
 	if (v != NULL && info->class == CALL_LOGGED)
 		switch (log_prepare(v, t, info, rec, &el, &slot)) {
 		case LOG_WAIT:
-			return stall(c);
+			return stall(c, now_ms);
 		case LOG_NONE:
 			r->n.unlogged++;
 			break;
@@ -175,8 +177,9 @@ begin(struct relay_conn *c, struct relay_link *l, struct rec *rec,
 			slotmap_shrink(v->slots, slot);
 			slotmap_release(v->slots, slot);
 		}
-		return stall(c);
+		return stall(c, now_ms);
 	}
+	c->stalled_ms = 0;
 	r->n.calls[info->class]++;
 	e->rec = rec;
 	e->log = el;

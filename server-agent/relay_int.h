@@ -8,6 +8,7 @@
  *   relay_keys.c   its order keys
  *   relay_link.c   links, and what becomes of their calls
  *   relay_view.c   for people
+ *   relay_late.c   calls that are here for long
  *   relay_table.c  the table: look-up, quotas
  *   relay_kept.c   kept replies, and what lets them go
  *
@@ -154,6 +155,12 @@ struct relay_client {
 #define RELAY_OVER_MS 120000u
 /* Between looks for calls without a reply. */
 #define RELAY_WATCH_MS 1000u
+/* A call that is here for so long is told of, of each volume so often. */
+#define RELAY_LATE_MS	    10000u
+#define RELAY_LATE_AGAIN_MS 60000u
+/* Reads have a tenth of answer_ms at first, if that is not too short. */
+#define RELAY_READ_PART	  10u
+#define RELAY_READ_MIN_MS 10000u
 
 enum link_state { LINK_DOWN, LINK_OPENING, LINK_UP };
 
@@ -164,6 +171,7 @@ struct relay_link {
 	enum link_state state;
 	uint64_t retry_ms; /* not to be opened before */
 	bool told_overdue;
+	uint64_t read_ms; /* a read may take so long; 0: as at first */
 	LIST_HEAD(, relay_entry) calls;
 };
 
@@ -212,6 +220,7 @@ struct relay_conn {
 	LIST_ENTRY(relay_conn) on_client;
 	LIST_HEAD(, relay_entry) asked;
 	bool stalled;
+	uint64_t stalled_ms; /* since then no call was taken; or 0 */
 	TAILQ_ENTRY(relay_conn) on_stalled;
 	struct relay_conn *dead_next;
 };
@@ -224,7 +233,8 @@ struct relay {
 	unsigned ndraining;
 	uint64_t recoveries;
 	bool told_limit;   /* since there was room for a client */
-	uint64_t watch_ms; /* the next links_watch() */
+	uint64_t watch_ms; /* the next links_watch(), calls_watch() */
+	uint64_t late_ms[RELAY_VOLUMES_MAX]; /* not told again before */
 	struct vlog *logs[RELAY_VOLUMES_MAX]; /* NULL: has none */
 	struct forbidden *forbidden[RELAY_VOLUMES_MAX];
 	LIST_HEAD(, relay_client) clients;
@@ -297,6 +307,15 @@ void link_open(struct relay_link *l);
 bool drop_late(struct relay_entry *e, uint64_t now_ms);
 /* Links whose backend owes a reply for too long are given up. */
 void links_watch(struct relay *r, struct relay_client *cl, uint64_t now_ms);
+
+/* relay_view.c */
+enum relay_stage entry_stage(const struct relay_entry *e);
+
+/* relay_late.c */
+/* The call that has keys which this one waits for; or NULL. */
+const struct relay_entry *entry_holder(const struct relay_entry *e);
+/* Tells of calls that are here for long. */
+void calls_watch(struct relay *r, uint64_t now_ms);
 
 /* relay_call.c */
 /* To the backend. */

@@ -176,32 +176,65 @@ relay_link_down(struct relay_link *l, const char *cause, uint64_t now_ms)
 
 /* --- a reply that does not come */
 
-static bool
-is_overdue(struct relay *r, struct relay_entry *e, uint64_t now_ms)
+struct overdue {
+	unsigned reads, all; /* by read_ms, by answer_ms */
+	unsigned changes;    /* run that change something, overdue or not */
+};
+
+static uint64_t
+read_ms(const struct relay *r, const struct relay_link *l)
 {
-	/* ASKING: a question of ours may be dropped as well. */
-	if (e->state != ENTRY_RUNNING && e->state != ENTRY_ASKING)
-		return false;
-	if (e->watched_ms == 0)
-		e->watched_ms = now_ms;
-	return now_ms - e->watched_ms >= r->cfg.answer_ms;
+	uint64_t ms = r->cfg.answer_ms / RELAY_READ_PART;
+
+	if (l->read_ms > 0)
+		return l->read_ms;
+	if (ms < RELAY_READ_MIN_MS)
+		ms = RELAY_READ_MIN_MS;
+	return ms < r->cfg.answer_ms ? ms : r->cfg.answer_ms;
 }
 
-/* How many calls of the link are overdue; *changes: how many run that change
- * something, overdue or not. */
-static unsigned
-overdue(
-    struct relay *r, struct relay_link *l, unsigned *changes, uint64_t now_ms)
+static void
+look(struct relay *r, struct relay_link *l, struct overdue *o, uint64_t now_ms)
 {
+	uint64_t patience_ms = read_ms(r, l), ms;
 	struct relay_entry *e;
-	unsigned n = 0;
 
-	*changes = 0;
+	*o = (struct overdue){.all = 0};
 	LIST_FOREACH(e, &l->calls, on_link) {
-		n += is_overdue(r, e, now_ms);
-		*changes += is_at_risk(e);
+		o->changes += is_at_risk(e);
+		/* ASKING: a question of ours may be dropped as well. */
+		if (e->state != ENTRY_RUNNING && e->state != ENTRY_ASKING)
+			continue;
+		if (e->watched_ms == 0)
+			e->watched_ms = now_ms;
+		ms = now_ms - e->watched_ms;
+		o->all += ms >= r->cfg.answer_ms;
+		o->reads += ms >= patience_ms && !is_at_risk(e);
 	}
-	return n;
+}
+
+static void
+overdue_text(char *buf, size_t size, unsigned n, uint64_t ms)
+{
+	snprintf(buf, size, "%u calls have had no answer for %llu s", n,
+	    (unsigned long long)ms / 1000);
+}
+
+/* The link goes, and the clients ask again. They may be slow, and not lost:
+ * the next ones have twice as long. */
+static void
+reads_again(
+    struct relay *r, struct relay_link *l, unsigned n, uint64_t now_ms)
+{
+	uint64_t ms = read_ms(r, l);
+	char why[80];
+
+	l->read_ms = ms * 2 < r->cfg.answer_ms ? ms * 2 : r->cfg.answer_ms;
+	overdue_text(why, sizeof(why), n, ms);
+	r->n.unanswered++;
+	relay_act(
+	    r, (struct relay_action){.type = RELAY_CLOSE_LINK, .link = l});
+	relay_link_down(l, why, now_ms);
 }
 
 /*
@@ -217,22 +250,21 @@ overdue(
 static void
 link_watch(struct relay *r, struct relay_link *l, uint64_t now_ms)
 {
-	unsigned changes, n = overdue(r, l, &changes, now_ms);
 	struct vlog *v = link_log(l);
 	char why[80], name[9];
+	struct overdue o;
 
-	if (n == 0) {
+	look(r, l, &o, now_ms);
+	if (o.reads > 0 && o.changes == 0) {
+		reads_again(r, l, o.reads, now_ms);
+		return;
+	}
+	if (o.all == 0) {
 		l->told_overdue = false;
 		return;
 	}
-	snprintf(why, sizeof(why), "%u calls have had no answer for %llu s", n,
-	    (unsigned long long)r->cfg.answer_ms / 1000);
-	if (changes == 0) {
-		r->n.unanswered++;
-		relay_act(r,
-		    (struct relay_action){.type = RELAY_CLOSE_LINK, .link = l});
-		relay_link_down(l, why, now_ms);
-	} else if (v != NULL) {
+	overdue_text(why, sizeof(why), o.all, r->cfg.answer_ms);
+	if (v != NULL) {
 		r->n.unanswered += v->mode != VLOG_STOPPED;
 		log_suspect(v, why);
 	} else if (!l->told_overdue) {

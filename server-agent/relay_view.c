@@ -74,9 +74,8 @@ relay_each_client(const struct relay *r,
 	}
 }
 
-static void
-each_link_call(const struct relay_link *l,
-    void (*fn)(void *arg, const struct relay_call_view *v), void *arg)
+enum relay_stage
+entry_stage(const struct relay_entry *e)
 {
 	static const enum relay_stage stages[] = {
 	    [ENTRY_WAITING] = RELAY_S_KEYS,
@@ -88,16 +87,27 @@ each_link_call(const struct relay_link *l,
 	    [ENTRY_COMMIT] = RELAY_S_COMMIT,
 	    [ENTRY_UNDECIDED] = RELAY_S_UNDECIDED,
 	};
+
+	assert(e->state != ENTRY_FINISHED);
+	return stages[e->state];
+}
+
+static void
+each_link_call(const struct relay_link *l,
+    void (*fn)(void *arg, const struct relay_call_view *v), void *arg)
+{
 	const struct relay_entry *e;
 
 	LIST_FOREACH(e, &l->calls, on_link) {
+		const struct relay_entry *holder = entry_holder(e);
 		struct relay_call_view v = {.client = l->kconn->client->id,
 		    .volume = e->table->volume,
 		    .id = &e->id,
 		    .class = e->class,
-		    .stage = stages[e->state],
+		    .stage = entry_stage(e),
 		    .asked = e->asker != NULL,
-		    .since_ms = e->since_ms};
+		    .since_ms = e->since_ms,
+		    .holder = holder != NULL ? &holder->id : NULL};
 
 		fn(arg, &v);
 	}

@@ -102,13 +102,16 @@ add_call(void *arg, const struct relay_call_view *v)
 	if (json_array_size(l->array) >= CALLS_SHOWN)
 		return;
 	json_array_append_new(l->array,
-	    json_pack("{so ss sI ss ss ss sb sI}", "client",
+	    json_pack("{so ss sI ss ss ss sb sI so*}", "client",
 		hex(v->client, CLIENT_ID_LEN), "volume",
 		volume_name(l->a, v->volume), "xid", COUNT(v->id->xid),
 		"procedure", proc_name(v->id), "class",
 		call_class_names[v->class], "state",
 		relay_stage_names[v->stage], "asked", v->asked, "for_ms",
-		COUNT(v->since_ms > 0 ? l->a->now_ms - v->since_ms : 0)));
+		COUNT(v->since_ms > 0 ? l->a->now_ms - v->since_ms : 0),
+		"keys_of_xid",
+		v->holder != NULL ? json_integer(COUNT(v->holder->xid))
+				  : NULL));
 }
 
 static json_t *

@@ -41,6 +41,7 @@ config(const struct world *w)
 	    .connect_ms = 500,
 	    .retry_ms = 50,
 	    .retry_max_ms = 1000,
+	    .resend_ms = 30000,
 	    .no_fence = w->opt.no_fence,
 	};
 }
