@@ -16,6 +16,7 @@
 
 #include "hanfs/rec.h"
 
+#define REC_MARK_LAST 0x80000000u /* L */
 #define REC_FRAGS_MAX 64u	/* fragments in one record */
 #define RECIO_AHEAD   16384u	/* bytes read ahead at a record's start */
 #define RECIO_LOW     262144u	/* of a long record so much is waited for */
