@@ -193,17 +193,13 @@ void kernel_taken_again(struct proxy *p, uint64_t kconn_id,
 int path_socket(struct proxy *p, uint32_t path);
 
 /* upstream.c */
+/* It ended by itself, or must end: tells the core. error: errno, or 0. */
+void upstream_lost(struct upstream *up, int error, const char *why);
 void upstream_connect(struct proxy *p, uint32_t path, struct uconn *u);
 void upstream_abort(struct proxy *p, struct upstream *up);
 void upstream_send(struct proxy *p, const struct px_action *a);
 /* There is more of a call of k that was sent in part. */
 void upstream_more(const struct proxy *p, const struct kconn *k);
-void upstream_probe(struct proxy *p, uint32_t path);
-void upstream_subscribe(struct proxy *p, uint32_t path);
-void upstream_fence(struct proxy *p, const struct px_action *a);
-/* Takes xids. False: it cannot be sent now; they are to be named again. */
-bool upstream_ack(struct proxy *p, uint32_t path, uint32_t volume,
-    uint64_t kconn_id, uint32_t *xids, uint32_t n);
 void upstream_sweep(struct proxy *p);
 /* The core is about to free k: nothing may point to it. */
 void upstream_forget(struct proxy *p, const struct kconn *k);
@@ -211,6 +207,17 @@ void upstream_resume(struct proxy *p, struct kconn *k);
 void upstream_look_probes(struct proxy *p);
 void upstream_look_loss(struct proxy *p);
 void upstream_end(struct proxy *p);
+
+/* control.c: calls of our own on a path's control connection. */
+void upstream_probe(struct proxy *p, uint32_t path);
+void upstream_subscribe(struct proxy *p, uint32_t path);
+void upstream_fence(struct proxy *p, const struct px_action *a);
+/* Takes xids. False: it cannot be sent now; they are to be named again. */
+bool upstream_ack(struct proxy *p, uint32_t path, uint32_t volume,
+    uint64_t kconn_id, uint32_t *xids, uint32_t n);
+void control_reply(struct upstream *up, struct rec *r, uint32_t xid);
+/* The connection is over, and what was asked on it. */
+void control_end(struct upstream *up);
 
 /* agentcall.c: the agent program's calls and answers, see lib/agent.x. The
  * makers return a record for the wire, NULL when the pool is empty. */

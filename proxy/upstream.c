@@ -44,9 +44,8 @@ is_current(const struct upstream *up)
 	return up->u->user == up;
 }
 
-/* It ended by itself, or must end: tells the core. error: errno, or 0. */
-static void
-lost(struct upstream *up, int error, const char *why)
+void
+upstream_lost(struct upstream *up, int error, const char *why)
 {
 	struct proxy *p = up->w.p;
 	struct uconn *u = up->u;
@@ -91,7 +90,7 @@ take_hello(struct upstream *up, struct rec *r)
 	uint32_t not_owner = PX_NONE;
 
 	if (agent_hello_answer(r, &a) == -1) {
-		lost(up, EPROTO, "answer to HELLO is malformed");
+		upstream_lost(up, EPROTO, "answer to HELLO is malformed");
 		return;
 	}
 	if (a.status == 0) {
@@ -122,68 +121,10 @@ take_hello(struct upstream *up, struct rec *r)
 	}
 	if (up->u != NULL && agent_is_not_owner(a.status))
 		not_owner = up->u->kconn->volume;
-	lost(up, ECONNABORTED, agent_status_name(a.status));
+	upstream_lost(up, ECONNABORTED, agent_status_name(a.status));
 	if (not_owner != PX_NONE)
 		px_not_owner(p->px, not_owner,
 		    up->path / p->pxcfg.nnetworks, now);
-}
-
-static struct agent_call *
-call_by_xid(struct upstream *up, uint32_t xid)
-{
-	struct agent_call **at = &up->calls, *c;
-
-	while ((c = *at) != NULL && c->xid != xid)
-		at = &c->next;
-	if (c == NULL)
-		return NULL;
-	*at = c->next;
-	if (c->next == NULL)
-		up->calls_last = at;
-	up->ncalls--;
-	return c;
-}
-
-static void
-agent_call_free(struct agent_call *c)
-{
-	free(c->xids);
-	free(c);
-}
-
-static void
-take_control(struct upstream *up, struct rec *r, uint32_t xid)
-{
-	struct proxy *p = up->w.p;
-	struct agent_call *c = call_by_xid(up, xid);
-	int status;
-
-	if (c == NULL) {
-		p->count.unknown_replies++;
-		return;
-	}
-	if (c->proc == AGENT_PROC_NULL) {
-		px_probe_answered(p->px, up->path,
-		    (uint32_t)(proxy_now_us(p) - c->sent_us), proxy_now(p));
-		agent_call_free(c);
-		return;
-	}
-	status = agent_status_answer(r);
-	if (c->proc == AGENT_PROC_FENCE && status == 0)
-		px_fence_done(p->px, up->path, c->volume, c->kconn_id,
-		    c->network, c->floor, proxy_now(p));
-	else if (status != 0)
-		log_limited(&hello_limit, proxy_now(p), LOG_LEVEL_WARN,
-		    "path %s: agent refuses call %u: %s",
-		    proxy_path_name(p, up->path), c->proc,
-		    agent_status_name((uint32_t)status));
-	/* It may know us by an older incarnation: HELLO sets that right. */
-	if (status != 0 &&
-	    (c->proc == AGENT_PROC_FENCE || c->proc == AGENT_PROC_ACK))
-		lost(up, ECONNABORTED, NULL);
-	if (status != 0 && c->nxids > 0)
-		kernel_taken_again(p, c->kconn_id, c->xids, c->nxids);
-	agent_call_free(c);
 }
 
 static void
@@ -194,7 +135,7 @@ take_reply(struct upstream *up, struct rec *r)
 	struct rpc_reply reply;
 
 	if (rpc_reply_parse(rec_head(r), r->head_len, &reply) == -1) {
-		lost(up, EPROTO, "a reply is malformed");
+		upstream_lost(up, EPROTO, "a reply is malformed");
 		rec_unref(r);
 		return;
 	}
@@ -202,7 +143,7 @@ take_reply(struct upstream *up, struct rec *r)
 		take_hello(up, r);
 		rec_unref(r);
 	} else if (up->u == NULL) {
-		take_control(up, r, reply.xid);
+		control_reply(up, r, reply.xid);
 		rec_unref(r);
 	} else if (!px_reply(p->px, up->u, reply.xid, &a, proxy_now(p))) {
 		p->count.unknown_replies++;
@@ -252,7 +193,7 @@ read_replies(struct upstream *up)
 			wire_pause(&up->w);
 			return;
 		}
-		lost(up, res == REC_ERROR ? errno : ECONNRESET,
+		upstream_lost(up, res == REC_ERROR ? errno : ECONNRESET,
 		    res == REC_BAD ? "a record over the length allowed" : NULL);
 		return;
 	}
@@ -271,12 +212,12 @@ connected(struct upstream *up)
 	if (getsockopt(up->w.fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
 		error = errno;
 	if (error != 0) {
-		lost(up, error, NULL);
+		upstream_lost(up, error, NULL);
 		return;
 	}
 	r = agent_hello(p, up, ++p->xids);
 	if (r == NULL) {
-		lost(up, ENOBUFS, NULL);
+		upstream_lost(up, ENOBUFS, NULL);
 		return;
 	}
 	up->state = UP_HELLO;
@@ -310,14 +251,14 @@ on_write(evutil_socket_t fd, short what, void *arg)
 		event_del(&up->w.ev_write);
 		connected(up);
 	} else if (!up->closed && wire_flush(&up->w) == -1)
-		lost(up, errno, NULL);
+		upstream_lost(up, errno, NULL);
 	proxy_settle(p);
 }
 
 static void
 write_failed(struct wire *w, int error)
 {
-	lost((struct upstream *)w, error, NULL);
+	upstream_lost((struct upstream *)w, error, NULL);
 }
 
 void
@@ -388,108 +329,11 @@ upstream_more(const struct proxy *p, const struct kconn *k)
 	}
 }
 
-/* Queues a call of our own on the control connection of a path. */
-static bool
-ask(struct proxy *p, uint32_t path, struct agent_call *c)
-{
-	struct upstream *up = p->control[path];
-	struct rec *r = NULL;
-
-	if (up != NULL && up->state == UP_READY &&
-	    up->ncalls < AGENT_CALLS_MAX)
-		r = agent_call_make(p, c);
-	if (r == NULL) {
-		if (c->nxids > 0)
-			kernel_taken_again(p, c->kconn_id, c->xids, c->nxids);
-		if (up != NULL && c->proc == AGENT_PROC_FENCE)
-			lost(up, ENOBUFS, NULL);
-		agent_call_free(c);
-		return false;
-	}
-	c->sent_us = proxy_now_us(p);
-	*up->calls_last = c;
-	up->calls_last = &c->next;
-	up->ncalls++;
-	wire_put(&up->w, r);
-	rec_unref(r);
-	return true;
-}
-
-static struct agent_call *
-agent_call_new(struct proxy *p, uint32_t proc)
-{
-	struct agent_call *c = calloc(1, sizeof(*c));
-
-	if (c == NULL)
-		return NULL;
-	c->xid = ++p->xids;
-	c->proc = proc;
-	return c;
-}
-
-void
-upstream_probe(struct proxy *p, uint32_t path)
-{
-	struct agent_call *c = agent_call_new(p, AGENT_PROC_NULL);
-
-	if (c != NULL)
-		ask(p, path, c);
-}
-
-void
-upstream_subscribe(struct proxy *p, uint32_t path)
-{
-	struct agent_call *c = agent_call_new(p, AGENT_PROC_SUBSCRIBE);
-
-	if (c != NULL)
-		ask(p, path, c);
-}
-
-void
-upstream_fence(struct proxy *p, const struct px_action *a)
-{
-	struct agent_call *c = agent_call_new(p, AGENT_PROC_FENCE);
-
-	if (c == NULL)
-		return;
-	c->volume = a->volume;
-	c->network = a->network;
-	c->kconn_id = a->kconn_id;
-	c->floor = a->floor;
-	ask(p, a->path, c);
-}
-
-bool
-upstream_ack(struct proxy *p, uint32_t path, uint32_t volume,
-    uint64_t kconn_id, uint32_t *xids, uint32_t n)
-{
-	struct agent_call *c = agent_call_new(p, AGENT_PROC_ACK);
-
-	if (c == NULL) {
-		kernel_taken_again(p, kconn_id, xids, n);
-		free(xids);
-		return false;
-	}
-	c->volume = volume;
-	c->kconn_id = kconn_id;
-	c->xids = xids;
-	c->nxids = n;
-	return ask(p, path, c);
-}
-
 static void
 upstream_free(struct upstream *up)
 {
-	struct proxy *p = up->w.p;
-	struct agent_call *c;
-
 	wire_close(&up->w, true);
-	while ((c = up->calls) != NULL) {
-		up->calls = c->next;
-		if (c->nxids > 0)
-			kernel_taken_again(p, c->kconn_id, c->xids, c->nxids);
-		agent_call_free(c);
-	}
+	control_end(up);
 	free(up);
 }
 
@@ -539,7 +383,7 @@ look_at(struct proxy *p, struct upstream *up, uint32_t *retrans,
 	    px_path(p->px, up->path)->probe_ms != 0)
 		px_probe_acked(p->px, up->path, proxy_now(p));
 	if (ti.tcpi_retransmits >= DEAD_FLOW)
-		lost(up, ETIMEDOUT, "nothing is acknowledged");
+		upstream_lost(up, ETIMEDOUT, "nothing is acknowledged");
 }
 
 /* Each PX_TICK_MS: are outstanding probes acknowledged? */
