@@ -204,8 +204,6 @@ void upstream_sweep(struct proxy *p);
 /* The core is about to free k: nothing may point to it. */
 void upstream_forget(struct proxy *p, const struct kconn *k);
 void upstream_resume(struct proxy *p, struct kconn *k);
-void upstream_look_probes(struct proxy *p);
-void upstream_look_loss(struct proxy *p);
 void upstream_end(struct proxy *p);
 
 /* control.c: calls of our own on a path's control connection. */
@@ -218,6 +216,10 @@ bool upstream_ack(struct proxy *p, uint32_t path, uint32_t volume,
 void control_reply(struct upstream *up, struct rec *r, uint32_t xid);
 /* The connection is over, and what was asked on it. */
 void control_end(struct upstream *up);
+
+/* tcpinfo.c */
+void upstream_look_probes(struct proxy *p);
+void upstream_look_loss(struct proxy *p);
 
 /* agentcall.c: the agent program's calls and answers, see lib/agent.x. The
  * makers return a record for the wire, NULL when the pool is empty. */
