@@ -1,7 +1,7 @@
 /*
  * What the core's files share: the object itself and its small tools. The
  * split: core.c objects and queues, calls.c a call's life, route.c paths and
- * choice, owner.c who serves a volume, conns.c connections and fences,
+ * choice, owner.c who serves a volume, conns.c connections, fences.c fences,
  * late.c calls without a reply for long, state.c writing out and back.
  */
 #ifndef PROXY_CORE_INT_H
@@ -103,6 +103,10 @@ void px_conn_drop(struct px *px, struct uconn *u, bool abort_it,
 void px_control_drop(struct px *px, uint32_t path, bool abort_it,
     uint64_t now_ms);
 void px_control_maintain(struct px *px, uint32_t path, uint64_t now_ms);
+
+/* fences.c */
+/* At most to max: an agent's word does not cover what is sent later. */
+void px_floor_raise(struct uconn *u, uint64_t floor, uint64_t max);
 bool px_fence_wanted(struct px *px, struct call *c, uint64_t now_ms);
 void px_fence_retired(struct px *px, struct kconn *k, uint64_t now_ms);
 void px_retired_release(struct px *px, struct kconn *k, uint64_t now_ms);
