@@ -2,7 +2,8 @@
  * What the core's files share: the object itself and its small tools. The
  * split: core.c objects and queues, calls.c a call's life, route.c paths and
  * choice, owner.c who serves a volume, conns.c connections, fences.c fences,
- * late.c calls without a reply for long, state.c writing out and back.
+ * late.c calls without a reply for long, state.c and
+ * state_kconn.c writing out and back.
  */
 #ifndef PROXY_CORE_INT_H
 #define PROXY_CORE_INT_H

@@ -13,6 +13,8 @@
 
 #include "hanfs/cursor.h"
 
+#include "core_int.h"
+
 #define STATE_NAME_MAX 255u
 
 struct state_io {
@@ -134,6 +136,15 @@ io_future(struct state_io *io, uint64_t *ms, uint64_t ahead_ms)
 		*ms = io->now_ms + ahead_ms;
 }
 
+/* When the next attempt is made, and the pause after that. */
+static inline void
+io_retry(
+    struct state_io *io, const struct px *px, uint64_t *at_ms, uint32_t *ms)
+{
+	io_future(io, at_ms, px->cfg.retry_max_ms);
+	*ms = io_below(io, *ms, px->cfg.retry_max_ms + 1);
+}
+
 /* What must be the same as when the state was written. */
 static inline void
 io_same(struct state_io *io, const void *p, size_t n)
@@ -164,5 +175,10 @@ io_same_name(struct state_io *io, const char *name)
 	io_same_u32(io, (uint32_t)len);
 	io_same(io, name, len);
 }
+
+/* state_kconn.c: all kernel connections. The records that are loaded come
+ * from pool; it is NULL when the state is written. */
+void px_state_kconns(struct state_io *io, struct px *px,
+    struct rec_pool *pool);
 
 #endif
