@@ -159,7 +159,7 @@ struct proxy {
 	bool settling;
 	struct proxy_counters count;
 	uint16_t next_port; /* reserved port to try next */
-	struct kernel *kernel;	   /* kernel.c: listeners */
+	struct kernel *kernel;	   /* listen.c: listeners */
 	struct evidence *evidence; /* evidence.c */
 };
 
@@ -171,10 +171,16 @@ uint64_t proxy_now_us(const struct proxy *p);
 const char *proxy_volume_name(const struct proxy *p, uint32_t volume);
 const char *proxy_path_name(const struct proxy *p, uint32_t path);
 
-/* kernel.c */
+/* listen.c */
 /* On each volume's address, by the socket that was handed over, if one was.
  * Those left over are closed. 0, or -1 with a message. */
 int kernel_listen(struct proxy *p, struct listenfds *handed_over);
+void kernel_listen_end(struct proxy *p);
+
+/* kernel.c */
+/* A connection that was accepted for the volume; it takes fd. NULL: too many,
+ * or no memory; fd is the caller's. */
+struct kernel_conn *kernel_conn_new(struct proxy *p, uint32_t volume, int fd);
 void kernel_end(struct proxy *p);
 /* A reply for the kernel; takes the record. */
 void kernel_reply(struct kernel_conn *kc, struct rec *r,
