@@ -1,7 +1,8 @@
 /*
- * Did it take effect? The table in verdict.h, row by row. Pure.
+ * Did it take effect? The table in verdict.h, row by row; SETATTR's rows are
+ * in verdict_setattr.c. Pure.
  */
-#include "server-agent/verdict.h"
+#include "server-agent/verdict_int.h"
 
 const char *const verdict_kind_names[VERDICT_KINDS] = {
     "not done", "done", "half done", "undecidable"};
@@ -34,35 +35,6 @@ const char *const verdict_reason_names[VERDICT_REASONS] = {
     "half done, and gone while it was finished",
 };
 
-static void
-judge(struct verdict *v, enum verdict_kind kind, enum verdict_reason reason)
-{
-	v->kind = kind;
-	v->reason = reason;
-}
-
-static bool
-is_there(const struct prestate_object *o)
-{
-	return o->known == PRESTATE_EXISTS;
-}
-
-static bool
-is_absent(const struct prestate_object *o)
-{
-	return o->known == PRESTATE_ABSENT;
-}
-
-/* Both absent, or both the same inode. */
-static bool
-is_as_before(const struct prestate_object *before,
-    const struct prestate_object *now, const struct verdict_options *opt)
-{
-	return (is_absent(before) && is_absent(now)) ||
-	       prestate_same(before, now) ||
-	       (opt->no_inode && is_there(before) && is_there(now));
-}
-
 /* By what was there before it did nothing; so nothing may have changed. */
 static void
 judge_idle(struct verdict *v, enum verdict_reason reason,
@@ -73,20 +45,6 @@ judge_idle(struct verdict *v, enum verdict_reason reason,
 	for (unsigned i = 0; i < n; i++)
 		if (!is_as_before(&before[i], &now[i], opt))
 			judge(v, VERDICT_UNDECIDABLE, V_FOREIGN);
-}
-
-static bool
-time_equal(const struct nfs3_time *a, const struct nfs3_time *b)
-{
-	return a->sec == b->sec && a->nsec == b->nsec;
-}
-
-/* Giving a file away takes set-user-id and set-group-id from it, also when
- * it is given to whom it belongs: has that not happened yet? */
-static bool
-loses_bits(const struct nfs3_fattr *now)
-{
-	return now->type == NF3REG && (now->mode & 06000) != 0;
 }
 
 /* --- CREATE, MKDIR, SYMLINK, MKNOD */
@@ -291,126 +249,6 @@ judge_link(struct verdict *v, const struct prestate *before,
 		judge(v, VERDICT_UNDECIDABLE, V_FOREIGN);
 }
 
-/* --- SETATTR */
-
-/* The values that a SETATTR gives, counted by what became of them. */
-struct tally {
-	unsigned had;     /* as wanted, and as before */
-	unsigned reached; /* as wanted, and not as before */
-	unsigned lacks;   /* as before, and not as wanted */
-	unsigned strange; /* neither */
-	unsigned perhaps; /* as reached, but a WRITE, a READ or what the cut
-			   * lost can have brought it there */
-};
-
-static void
-tally_add(struct tally *t, bool wanted, bool before)
-{
-	if (wanted)
-		(*(before ? &t->had : &t->reached))++;
-	else
-		(*(before ? &t->lacks : &t->strange))++;
-}
-
-static void
-tally_time(struct tally *t, enum nfs3_time_how how,
-    const struct nfs3_time *want, const struct nfs3_time *before,
-    const struct nfs3_time *now)
-{
-	bool same = time_equal(before, now);
-
-	if (how == NFS3_SERVER_TIME)
-		(*(same ? &t->lacks : &t->perhaps))++;
-	else if (how == NFS3_CLIENT_TIME)
-		tally_add(t, time_equal(want, now), same);
-}
-
-static void
-tally_mode(struct tally *t, const struct nfs3_sattr *want,
-    const struct nfs3_fattr *before, const struct nfs3_fattr *now)
-{
-	enum { MODE = 07777 };
-	bool wanted = (want->mode & MODE) == (now->mode & MODE);
-	bool same = (before->mode & MODE) == (now->mode & MODE);
-
-	if (wanted && !same && loses_bits(before))
-		t->perhaps++;
-	else
-		tally_add(t, wanted, same);
-}
-
-static void
-tally_size(struct tally *t, uint64_t want, uint64_t before, uint64_t now,
-    const struct verdict_options *opt)
-{
-	bool wanted = want == now || (opt->no_size && before != now);
-
-	if (wanted && now < before && !opt->no_size)
-		t->perhaps++;
-	else
-		tally_add(t, wanted, before == now);
-}
-
-static struct tally
-tally_values(const struct nfs3_sattr *want, const struct nfs3_fattr *before,
-    const struct nfs3_fattr *now, const struct verdict_options *opt)
-{
-	struct tally t = {0};
-
-	if (want->set_mode)
-		tally_mode(&t, want, before, now);
-	if (want->set_uid)
-		tally_add(&t, want->uid == now->uid, before->uid == now->uid);
-	if (want->set_gid)
-		tally_add(&t, want->gid == now->gid, before->gid == now->gid);
-	if ((want->set_uid || want->set_gid) && loses_bits(now))
-		tally_add(&t, false, loses_bits(before));
-	if (want->set_size)
-		tally_size(&t, want->size, before->size, now->size, opt);
-	tally_time(
-	    &t, want->set_atime, &want->atime, &before->atime, &now->atime);
-	tally_time(
-	    &t, want->set_mtime, &want->mtime, &before->mtime, &now->mtime);
-	return t;
-}
-
-static void
-judge_setattr(struct verdict *v, const struct prestate_call *call,
-    const struct prestate_object *before, const struct prestate_object *now,
-    const struct verdict_options *opt)
-{
-	const struct nfs3_values *want = &call->values;
-	bool unguard = want->guard && !opt->no_unguard;
-	enum verdict_kind again = unguard ? VERDICT_HALF : VERDICT_NOT_DONE;
-	struct tally t;
-
-	if (want->guard &&
-	    !time_equal(&want->guard_ctime, &before->attr.ctime)) {
-		judge(v, VERDICT_NOT_DONE, V_GUARD);
-		return;
-	}
-	if (!is_as_before(before, now, opt)) {
-		judge(v, VERDICT_UNDECIDABLE, V_FOREIGN);
-		return;
-	}
-	v->fh = before->fh;
-	v->set = want->sattr;
-	v->guard = want->guard && opt->no_unguard;
-	t = tally_values(&want->sattr, &before->attr, &now->attr, opt);
-	if (t.lacks + t.strange == 0 && (t.reached > 0 || opt->no_trace))
-		judge(v, VERDICT_DONE, V_SET);
-	else if (t.lacks + t.strange + t.perhaps == 0)
-		judge(v, again, V_NO_TRACE);
-	else if (t.lacks + t.strange == 0 && !opt->no_half)
-		judge(v, VERDICT_HALF, V_PERHAPS);
-	else if (t.reached + t.strange + t.perhaps == 0)
-		judge(v, again, V_UNCHANGED);
-	else if (opt->no_half)
-		judge(v, VERDICT_DONE, V_SET);
-	else
-		judge(v, VERDICT_HALF, V_SET_HALF);
-}
-
 /* --- all */
 
 static bool
@@ -461,7 +299,7 @@ verdict_judge(struct verdict *v, const struct prestate_call *call,
 		judge_link(v, before, now, opt);
 		break;
 	case NFS3_SETATTR:
-		judge_setattr(v, call, &before->obj[0], &now->obj[0], opt);
+		verdict_judge_setattr(v, call, &before->obj[0], &now->obj[0], opt);
 		break;
 	default:
 		judge_make(v, call, &before->obj[0], &now->obj[0], opt);
