@@ -1,6 +1,6 @@
 /*
  * What the arbiter's files share: arbiter.c what both kinds have in common,
- * arbiter_disk.c lease.h over ctlio.h, arbiter_ext.c another cluster
+ * arbiter_disk.c lease.h over ctlio.h, arbiter_ext*.c another cluster
  * manager's commands.
  */
 #ifndef AGENT_ARBITER_INT_H
