@@ -12,12 +12,10 @@ the case's, in the median.
 The owner of the volume is s1 as a story begins, s2 the next candidate.
 """
 
-import threading
 import time
 
 import agentrpc
 import bed
-import damage
 import faults
 import programs
 import shared
@@ -511,131 +509,7 @@ allows_nospc("full-ext4", "ext4")
 allows_nospc("full-xfs", "xfs")
 
 
-# -- the log and the control area
-
-KERNEL_HANDLE = """
-import ctypes, sys
-lib = ctypes.CDLL(None, use_errno=True)
-buf, mount = ctypes.create_string_buffer(136), ctypes.c_int()
-ctypes.c_uint.from_buffer(buf).value = 128
-if lib.name_to_handle_at(-100, sys.argv[1].encode(), buf,
-                         ctypes.byref(mount), 0):
-    raise OSError(ctypes.get_errno(), sys.argv[1])
-print(buf.raw[8:8 + ctypes.c_uint.from_buffer(buf).value].hex())
-"""
-
-
-def kernel_handle(r, path):
-    return bytes.fromhex(r.lab.inside(
-        "s1", "/usr/bin/python3", "-c", KERNEL_HANDLE,
-        f"/srv/{VOLUME}{path}").strip())
-
-
-def ask_forged(r):
-    """What a LOOKUP says in directories that a client cannot reach, with
-    their kernel handles in the place of the export's."""
-    conn = agentrpc.Conn(r.lab, "c1", ("127.77.0.1", 2049), timeout=10)
-    root = agentrpc.mount(conn, 1, f"/{VOLUME}")
-    export = kernel_handle(r, "/export")
-    if export not in root:
-        return {"export": "its handle does not hold the kernel's"}
-    said = {}
-    for xid, path in enumerate(["/export", "", "/.hanfs", "/.hanfs/log",
-                                "/.hanfs/state"], 10):
-        forged = root.replace(export, kernel_handle(r, path))
-        said[path] = conn.call(xid, agentrpc.NFS, 3, agentrpc.LOOKUP,
-                               agentrpc.dirop(forged, "log")).u32()
-    conn.close()
-    return said
-
-
-def forged_refused(r, load, out):
-    said = dict(r.note)
-    wrong = [] if said.pop("/export", None) == 2 else ["the export itself"]
-    wrong += [f"{path or '/'}: {what}" for path, what in said.items()
-              if what != 10001]
-    return [f"forged handles: {', '.join(wrong)}"] if wrong else []
-
-
-@case("forged-handles", check=forged_refused)
-def forged_handles(r):
-    """Handles forged to lead into .hanfs are refused"""
-    warm(r)
-    r.mark("fault", time.monotonic())
-    r.note = ask_forged(r)
-    r.hold(1)
-
-
-@case("slots-taken", slots=48, conf={"storage": ["slots = 64"]},
-      load=["-x", "names"], first=CUT_MS)
-def slots_taken(r):
-    """All slots of the log taken, then power cut of the owner"""
-    cut_and_wait(r)
-
-
-def both_off(r):
-    warm(r)
-    r.fault("server-cut", "s2", mark=None)
-    r.fault("server-cut", "s1")
-
-
-def refuses(r, seconds, words):
-    """Both servers are up: nobody serves the damaged volume, somebody the
-    other, and an agent says why."""
-    for host in r.lab.servers():
-        r.boot(host, mark=None)
-    other = next(v for v in bed.VOLUMES if v != VOLUME)
-    r.wait(f"volume {other} to be served",
-           lambda: shared.serving(r.lab, other), 30)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if r.serving():
-            r.problems.append(f"{r.serving()} served a damaged volume")
-            return
-        r.hold(0.25)
-    said = [x for host in r.lab.servers() for x in r.lab.path(
-        "log", f"{host}.hanfs-agent").read_text(
-            errors="replace").splitlines()
-            if any(w in x for w in words)]
-    if not said:
-        r.problems.append(f"no agent spoke of {' or '.join(words)}")
-
-
-def mended(r):
-    for host in r.lab.servers():
-        r.boot(host, mark=None)
-    r.wait("the volume to be served", r.serving, 60)
-    r.hold(2)
-
-
-def off_again(r):
-    for host in r.lab.servers():
-        r.fault("server-cut", host, mark=None)
-
-
-@case("lease-damaged")
-def lease_damaged(r):
-    """Flipped bits in the owner's lease: refused, then mended"""
-    both_off(r)
-    damage.flip_lease(r.lab, VOLUME, 0)
-    refuses(r, 6, ("damaged",))
-    off_again(r)
-    damage.flip_lease(r.lab, VOLUME, 0)
-    mended(r)
-
-
-@case("slots-damaged")
-def slots_damaged(r):
-    """Flipped bits in the log's slots: refused, then mended"""
-    both_off(r)
-    flipped = damage.flip_slots(r.lab, VOLUME)
-    if not flipped:
-        r.problems.append("no record was in the log")
-    refuses(r, 8, ("damaged", "checksum", "CRC"))
-    off_again(r)
-    damage.flip_slots(r.lab, VOLUME)
-    mended(r)
-
+# -- a rehearsal
 
 def was_away(r, load, out):
     return [] if {x["host"] for x in out["writes"][VOLUME]["turns"]} \
@@ -655,97 +529,7 @@ def drill(r):
     r.hold(2)
 
 
-# -- power cuts at every step
-
-STEPS_UP = ("claiming", "fencing", "taking", "assembling", "mounting",
-            "starting-backend", "verifying", "recovering", "serving")
-STEPS_DOWN = ("syncing", "draining", "removing-address", "closing",
-              "stopping-backend", "unmounting", "disassembling", "releasing")
-
-
-class Watcher(threading.Thread):
-    """Cuts a server off the moment its agent says that it has reached a
-    step."""
-
-    def __init__(self, r, host, step):
-        super().__init__(daemon=True)
-        self.r, self.host, self.step = r, host, step
-        self.path = r.lab.path("log", f"{host}.hanfs-agent")
-        self.start_at = self.path.stat().st_size
-        self.over = threading.Event()
-        self.hit = None
-
-    def run(self):
-        wanted = f"-> {self.step}:"
-        while not self.over.is_set():
-            with open(self.path, encoding="utf-8", errors="replace") as f:
-                f.seek(self.start_at)
-                text = f.read()
-            if any(wanted in x and VOLUME in x for x in text.splitlines()):
-                self.hit = time.monotonic()
-                self.r.fault("server-cut", self.host, mark="cut")
-                return
-            time.sleep(0.001)
-
-
-def recover_both(r):
-    """Whoever is off is booted; somebody must serve in the end."""
-    for host in r.lab.servers():
-        if not r.lab.pid(host):
-            r.boot(host, mark=None)
-    r.wait("the volume to be served", r.serving, 60)
-    r.hold(2)
-
-
-def walk_up(step):
-    def story(r):
-        warm(r)
-        w = Watcher(r, "s2", step)
-        w.start()
-        r.fault("server-cut", "s1")
-        w.join(20)
-        w.over.set()
-        if w.hit is None:
-            r.problems.append(f"s2 never was {step}")
-        r.hold(0.5)
-        recover_both(r)
-    story.__doc__ = f"The next owner cut as well, at its step “{step}”"
-    return story
-
-
-def walk_down(step, which):
-    def story(r):
-        warm(r)
-        host = "s1" if which == "old" else "s2"
-        w = Watcher(r, host, step)
-        w.start()
-        r.ended("s1", time.monotonic())
-        try:
-            r.ctl("s1", "volume", VOLUME, "move", "s2")
-        except LabError:
-            if w.hit is None:
-                raise  # else it was cut off with its host
-        w.join(20)
-        w.over.set()
-        if w.hit is None:
-            r.problems.append(f"{host} never was {step}")
-        r.hold(0.5)
-        recover_both(r)
-    story.__doc__ = f"A move: the {which} owner cut at its step “{step}”"
-    return story
-
-
-def walks():
-    for step in STEPS_UP:
-        case(f"walk-takeover-{step}", runs=1)(walk_up(step))
-        if step != "fencing":  # what is granted needs no fence
-            case(f"walk-move-new-{step}", runs=1)(walk_down(step, "new"))
-    for step in STEPS_DOWN:
-        case(f"walk-move-old-{step}", runs=1)(walk_down(step, "old"))
-
-
-walks()
-
+# -- what a run is held against
 
 def late(case_, result):
     """Was the first reply later than its bar, or a move longer? (The
