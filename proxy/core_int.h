@@ -81,7 +81,7 @@ void px_calls_hold(struct px *px, struct uconn *u, uint64_t now_ms);
 void px_calls_drop(struct px *px, struct kconn *k);
 bool px_fence_missing(const struct px *px, const struct call *c);
 struct call *px_call_find(struct px *px, const struct kconn *k, uint32_t xid);
-/* Puts a call where lookups find it (state.c needs it too). */
+/* Puts a call where lookups find it (state_kconn.c needs it, too). */
 struct call *px_call_new(struct px *px, struct kconn *k,
     const struct call_id *id);
 
