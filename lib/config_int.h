@@ -2,7 +2,8 @@
  * The parts of the configuration's reader, in the order in which they work:
  *
  *	config_text.c	the file -> sections of options with line numbers
- *	config_table.c	which options there are; one option's text -> value
+ *	config_table.c	which options there are
+ *	config_value.c	one option's text -> value
  *	config_build.c	sections -> struct config, and what must hold in it
  *	config_volume.c	the same for volumes
  *	config.c	what hanfs/config.h promises
@@ -92,6 +93,11 @@ const struct conf_field *conf_field_find(enum conf_kind kind, const char *name);
  */
 int conf_field_set(const struct conf_field *field, void *section,
     const char *text, char *why, size_t size);
+
+/* What the option must be: ends "... must be" and fills "write ...". Returns
+ * buf, or a text that is always the same. */
+const char *conf_field_describe(
+    const struct conf_field *field, char *buf, size_t size);
 
 /* Into buf: how this option is written, "id = NUMBER". Returns buf. */
 const char *conf_field_usage(
