@@ -17,7 +17,7 @@
  *   nfs.c       its calls and replies as bytes
  *   own.c       an agent's part in owning a volume: owner.h and lease.h;
  *   own_step.c, own_lease.c, ctl.c, peer.c, host.c, logio.c
- *   fault.c     what goes wrong, and when
+ *   fault.c     what goes wrong; fault_plan.c: what of it, and when
  *   check.c     what must hold (DESIGN section 7)
  *   world.c     one run
  *   engine.c    memory, chance, time, the story
