@@ -23,6 +23,7 @@ int ctl_show(const struct ctl *ctl, int argc, char **argv);
 int ctl_volume(const struct ctl *ctl, int argc, char **argv);
 int ctl_drill(const struct ctl *ctl, int argc, char **argv);
 int ctl_verdict(const struct ctl *ctl, int argc, char **argv);
+int ctl_forget(const struct ctl *ctl, int argc, char **argv);
 
 /* Prints a document as aligned tables: an array of objects has a column for
  * each key, an object a line for each. */

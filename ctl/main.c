@@ -31,6 +31,9 @@ static const struct command commands[] = {
     {"verdict", "VOLUME CLIENT XID done|not-done",
 	"whether a call ran that the agent cannot decide about",
 	ctl_verdict},
+    {"forget", "VOLUME CLIENT|away",
+	"a client's expired calls: none of them will be asked for again",
+	ctl_forget},
 };
 enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

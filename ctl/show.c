@@ -24,6 +24,7 @@ static const struct topic {
     {"clients", "a", "clients with their incarnation"},
     {"kconns", "a", "kernel connections, their floors and backends"},
     {"peers", "a", "the other servers: alive, suspect, dead, and why"},
+    {"tombs", "a", "calls whose replies expired: what the log names of them"},
     {"takeovers", "a", "the last ways of volumes, with each step's time"},
     {"all", "pad", "all of these"},
 };

@@ -1,6 +1,7 @@
 /*
- * hanfsctl verdict; hanfsctl volume, hanfsctl drill: has this server's agent move a volume,
- * waits until that is done, and shows how long each step took.
+ * hanfsctl verdict, hanfsctl forget; hanfsctl volume, hanfsctl drill: has this
+ * server's agent move a volume, waits until that is done, and shows how long
+ * each step took.
  */
 #include <string.h>
 #include <time.h>
@@ -199,6 +200,26 @@ ctl_verdict(const struct ctl *ctl, int argc, char **argv)
 		return 2;
 	snprintf(line, sizeof(line), "do verdict %.64s %.33s %.10s %s", argv[1],
 	    argv[2], argv[3], verdicts[v]);
+	doc = ask(&c, line);
+	if (doc == NULL)
+		return 1;
+	print(&c, doc);
+	json_decref(doc);
+	return 0;
+}
+
+int
+ctl_forget(const struct ctl *ctl, int argc, char **argv)
+{
+	struct ctl c = take_json(ctl, &argc, argv);
+	char line[300];
+	json_t *doc;
+
+	if (argc != 3) {
+		fputs("usage: hanfsctl forget VOLUME CLIENT|away\n", stderr);
+		return 2;
+	}
+	snprintf(line, sizeof(line), "do forget %.64s %.33s", argv[1], argv[2]);
 	doc = ask(&c, line);
 	if (doc == NULL)
 		return 1;

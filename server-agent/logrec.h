@@ -55,9 +55,10 @@
  * and nobody runs a call from the log, the client brings its bytes again.
  *
  * Tombs. A tomb names the calls that it stands for, each by its XID and the
- * first four bytes of its digest: what is not among them has not run. Beyond
- * LOGREC_NAMES_MAX the oldest are left out; then expired, which counts all,
- * is more than there are names, and of an unknown call it cannot be told. A
+ * first four bytes of its digest: what is not among its client's has not run.
+ * A client can have many. An older hanfs had one record for each, and left the
+ * oldest names out where there was no room; then expired, which counts all, is
+ * more than there are names, and of an unknown call it cannot be told. A
  * client id of zeros: its calls are of many clients that went away; a digest
  * is keyed by the client id, so the names of two do not meet. last_wall_ms is
  * for people.

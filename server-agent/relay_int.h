@@ -18,7 +18,7 @@
  *   relay_ask.c     calls of our own: what is there before, or now
  *   relay_commit.c  records on their way to the disk, syncs, who waits
  *   relay_gate.c    what has changed and is not durable yet
- *   relay_tomb.c    slots given back, tombs
+ *   relay_tomb.c    slots given back, tombs; relay_tombend.c: their end
  *   relay_sent.c    HELLO's list
  *   relay_undecided.c  calls nobody can answer for, operators' verdicts
  *   relay_recover.c the log's records become entries again
@@ -130,7 +130,7 @@ struct relay_table {
 	unsigned in_progress;
 	unsigned nkept[KEPT_LISTS];
 	struct kept_list kept[KEPT_LISTS];
-	struct tomb *tomb; /* replies that nobody acknowledged have expired */
+	struct tomb *tomb; /* calls whose replies expired; newest first */
 };
 
 struct relay_client {

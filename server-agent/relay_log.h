@@ -194,11 +194,12 @@ void slot_bury(struct relay *r, struct relay_entry *e);
 unsigned tomb_gives(const struct relay_table *t);
 void tomb_forget(struct relay_table *t);
 void tombs_free(struct vlog *v);
-/* Its client has acknowledged a reply: is there a use for its tomb yet? */
+/* relay_tombend.c */
+/* Its client has acknowledged a reply: do the oldest make room? */
 void tomb_age(struct relay *r, struct relay_table *t, uint64_t now_ms);
-/* Its client went away: the tomb goes into a common one, if it can. */
+/* Its client went away: its tombs become common ones. */
 void tomb_leave(struct relay_table *t);
-/* The client id in the record of a common one. */
+/* relay_tomb.c: the client id in the record of a common one. */
 bool client_is_nobody(const uint8_t id[CLIENT_ID_LEN]);
 /* A tomb that the scan found; t is NULL for a common one. 0, or -1: no
  * memory. */

@@ -2,55 +2,26 @@
  * Slots that are given back, and what is left of replies that expired before
  * their client acknowledged them.
  *
- * Of a client with expired replies a *tomb* stays in the log, one record that
- * names their calls: an unknown call that it names has run, nobody has its
- * reply, and it is undecidable (relay_undecided.c). What it does not name
- * runs. The record has room for the LOGREC_NAMES_MAX that expired last; once
- * older ones are left out, an unknown call that HELLO says may have been sent
- * before is undecidable, too.
+ * Of a client with expired replies *tombs* stay in the log, records that name
+ * their calls: an unknown call that they name has run, nobody has its reply,
+ * and it is undecidable (relay_undecided.c). What they do not name runs: HELLO
+ * cannot be asked, for a proxy that was killed does not tell the next one what
+ * it had sent. So no name is ever left out: a record that has
+ * LOGREC_NAMES_MAX is full, and the slot of the next reply becomes the
+ * client's next tomb. They count in its quota of slots: when that is all
+ * tombs, its calls wait (relay_tombend.c says what ends them).
  *
  * The slot of such a reply is given back when the tomb that names its call is
  * in the log, not before: a cut leaves the reply, or its name.
  *
- * How long? A kernel waits for ever for an answer, also through weeks with
- * its host asleep: absence proves nothing, and no time of it ends a tomb. What
- * ends it is presence: a client sends what it has again as soon as it is
- * there, so one that has had other replies, and acknowledged them, for an hour
- * (for retain_ms, if that is more) has none of those calls any more
- * (tomb_age()).
- *
- * Tombs of clients that went away are joined, as many in one as there is room
- * for (tomb_leave()): such a *common* tomb is nobody's, its record has a
- * client id of zeros. It costs one slot for LOGREC_NAMES_MAX calls, and its
- * clients need not be known any more. It stays.
+ * An older hanfs left the oldest names out when there was no room: of those,
+ * what HELLO says may have been sent before is undecidable.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "server-agent/relay_log.h"
-
-/* PRESENT_MS, or retain_ms: the presence that ends a tomb. At most ACK_STEP_MS
- * between two ACKs counts: a proxy that is stopped keeps its connections. */
-enum { PRESENT_MS = 3600000, ACK_STEP_MS = 60000 };
-
-/* Of one volume. */
-struct tomb {
-	struct vlog *v;
-	const struct relay_client *client; /* NULL: a common one */
-	struct tomb *next;                 /* of the common ones */
-	struct slotmap_rec *slot;
-	uint64_t buried; /* how many calls; more than n: some have no name */
-	unsigned n;
-	uint8_t names[LOGREC_NAMES_MAX][LOGREC_NAME_LEN]; /* oldest first */
-	uint64_t seen[64]; /* a bit for some of an XID's: is it worth a look? */
-	uint64_t acked_ms, lived_ms; /* since the last name */
-	/* as it is being written; one write at a time */
-	bool writing, again;
-	uint8_t out[LOGREC_NAMES_MAX][LOGREC_NAME_LEN];
-	/* given back when it is: by the write under way, by the next one */
-	struct slotmap_rec *covered, *graves;
-};
+#include "server-agent/relay_tomb.h"
 
 void
 slot_release(struct relay *r, struct relay_entry *e)
@@ -85,19 +56,17 @@ has_name(const struct tomb *t, const uint8_t name[LOGREC_NAME_LEN])
 	return false;
 }
 
-static void
-add_name(struct tomb *t, const uint8_t name[LOGREC_NAME_LEN])
+void
+tomb_add_name(struct tomb *t, const uint8_t name[LOGREC_NAME_LEN])
 {
 	unsigned bit = name_bit(name);
 
-	t->acked_ms = t->lived_ms = 0;
+	t->acked_ms = t->lived_ms = t->wall_ms = 0;
 	if (has_name(t, name))
 		return;
 	t->seen[bit / 64] |= UINT64_C(1) << bit % 64;
 	t->buried++;
-	if (t->n == LOGREC_NAMES_MAX)
-		memmove(
-		    t->names[0], t->names[1], --t->n * (size_t)LOGREC_NAME_LEN);
+	assert(t->n < LOGREC_NAMES_MAX);
 	memcpy(t->names[t->n++], name, LOGREC_NAME_LEN);
 }
 
@@ -115,19 +84,64 @@ tomb_new(struct vlog *v, const struct relay_client *client)
 	return t;
 }
 
+/* One more of the client's. */
 static struct tomb *
-tomb_get(struct vlog *v, struct relay_table *t)
+tomb_next(struct vlog *v, struct relay_table *table)
 {
-	if (t->tomb == NULL)
-		t->tomb = tomb_new(v, t->client);
-	return t->tomb;
+	struct tomb *t = tomb_new(v, table->client);
+
+	if (t == NULL)
+		return NULL;
+	t->next = table->tomb;
+	table->tomb = t;
+	return t;
+}
+
+/* The client's that has room for so many names. */
+static struct tomb *
+tomb_with_room(struct vlog *v, struct relay_table *table, unsigned n)
+{
+	struct tomb *t;
+
+	for (t = table->tomb; t != NULL; t = t->next)
+		if (t->n + n <= LOGREC_NAMES_MAX && t->buried == t->n)
+			return t;
+	return tomb_next(v, table);
+}
+
+/* The client's that has that name already, or will. */
+static struct tomb *
+tomb_for(struct vlog *v, struct relay_table *table,
+    const uint8_t name[LOGREC_NAME_LEN])
+{
+	for (struct tomb *t = table->tomb; t != NULL; t = t->next)
+		if (has_name(t, name))
+			return t;
+	return tomb_with_room(v, table, 1);
+}
+
+static struct tomb *
+tomb_found(struct vlog *v, struct relay_table *table, const struct logrec *rec,
+    unsigned n)
+{
+	if (table == NULL)
+		return tomb_new(v, NULL);
+	if (rec->expired > n)
+		return tomb_next(v, table);
+	if (n == 1)
+		return tomb_for(v, table, rec->names.p);
+	return tomb_with_room(v, table, n);
 }
 
 void
-tomb_forget(struct relay_table *t)
+tomb_forget(struct relay_table *table)
 {
-	free(t->tomb);
-	t->tomb = NULL;
+	struct tomb *t;
+
+	while ((t = table->tomb) != NULL) {
+		table->tomb = t->next;
+		free(t);
+	}
 }
 
 void
@@ -142,8 +156,6 @@ tombs_free(struct vlog *v)
 }
 
 /* --- into the log */
-
-static void tomb_write(struct tomb *t);
 
 static unsigned
 count_slots(const struct slotmap_rec *s)
@@ -172,7 +184,7 @@ tomb_written(struct relay_log *w, uint64_t now_ms)
 	table_resume(w->v->r);
 }
 
-static void
+void
 tomb_write(struct tomb *t)
 {
 	struct vlog *v = t->v;
@@ -190,7 +202,9 @@ tomb_write(struct tomb *t)
 	}
 	w->rec.class = CALL_LOGGED;
 	w->rec.expired = t->buried;
-	w->rec.last_wall_ms = v->wall_ms;
+	if (t->wall_ms == 0)
+		t->wall_ms = v->wall_ms;
+	w->rec.last_wall_ms = t->wall_ms;
 	memcpy(t->out, t->names, sizeof(t->out));
 	w->rec.names = (struct nfs3_bytes){t->out[0], t->n * LOGREC_NAME_LEN};
 	t->writing = true;
@@ -199,8 +213,7 @@ tomb_write(struct tomb *t)
 	write_issue(w);
 }
 
-/* The first slot is the tomb's own from here on. */
-static void
+void
 tomb_take_slot(struct tomb *t, struct slotmap_rec *slot)
 {
 	slotmap_shrink(t->v->slots, slot);
@@ -219,11 +232,14 @@ slot_entomb(struct relay *r, struct relay_entry *e)
 	uint8_t name[LOGREC_NAME_LEN];
 	struct tomb *t;
 
-	if (e->slot == NULL || (t = tomb_get(v, e->table)) == NULL)
+	if (e->slot == NULL)
+		return;
+	logrec_name(&e->id, name);
+	t = tomb_for(v, e->table, name);
+	if (t == NULL)
 		return;
 	r->n.tombs += t->slot == NULL;
-	logrec_name(&e->id, name);
-	add_name(t, name);
+	tomb_add_name(t, name);
 	tomb_take_slot(t, e->slot);
 	e->slot = NULL;
 	tomb_write(t);
@@ -240,69 +256,20 @@ slot_bury(struct relay *r, struct relay_entry *e)
 unsigned
 tomb_gives(const struct relay_table *table)
 {
-	const struct tomb *t = table->tomb;
+	const struct tomb *t;
+	unsigned n = 0;
 
-	return t == NULL ? 0 : count_slots(t->covered) + count_slots(t->graves);
+	for (t = table->tomb; t != NULL; t = t->next)
+		n += count_slots(t->covered) + count_slots(t->graves);
+	return n;
 }
-
-/* --- the end of a tomb */
 
 void
-tomb_age(struct relay *r, struct relay_table *table, uint64_t now_ms)
-{
-	struct vlog *v = r->logs[table->volume];
-	struct tomb *t = table->tomb;
-	uint64_t step;
-	char name[9];
-
-	if (t == NULL || v->mode != VLOG_ON)
-		return;
-	step = t->acked_ms == 0 ? 0 : now_ms - t->acked_ms;
-	t->lived_ms += step < ACK_STEP_MS ? step : ACK_STEP_MS;
-	t->acked_ms = now_ms;
-	if (t->lived_ms < PRESENT_MS || t->lived_ms < r->cfg.retain_ms ||
-	    t->writing)
-		return;
-	relay_note(r, "client %s: %llu calls that expired are not asked for "
-		      "any more",
-	    relay_client_name(t->client, name), (unsigned long long)t->buried);
-	slotmap_release(v->slots, t->slot);
-	tomb_forget(table);
-	table_resume(r);
-}
-
-static void
-common_add(struct tomb *t)
+tomb_make_common(struct tomb *t)
 {
 	t->client = NULL;
 	t->next = t->v->commons;
 	t->v->commons = t;
-}
-
-/* The first that goes leaves its record, as one of nobody's; the next ones'
- * slots are free when that names their calls. */
-void
-tomb_leave(struct relay_table *table)
-{
-	struct tomb *t = table->tomb, *c;
-
-	/* Names that are left out are its client's alone. */
-	if (t == NULL || t->writing || t->buried > t->n)
-		return;
-	table->tomb = NULL;
-	for (c = t->v->commons; c != NULL; c = c->next)
-		if (c->n + t->n <= LOGREC_NAMES_MAX)
-			break;
-	if (c == NULL) {
-		common_add(t);
-		tomb_write(t);
-		return;
-	}
-	for (unsigned i = 0; i < t->n; i++)
-		add_name(c, t->names[i]);
-	tomb_take_slot(c, t->slot);
-	tomb_write(c);
-	free(t);
 }
 
 /* --- from the log */
@@ -319,19 +286,20 @@ int
 tomb_recover(struct vlog *v, struct relay_table *table,
     const struct logrec *rec, struct slotmap_rec *slot)
 {
-	struct tomb *t =
-	    table != NULL ? tomb_get(v, table) : tomb_new(v, NULL);
+	const uint8_t *names = rec->names.p;
 	unsigned n = rec->names.len / LOGREC_NAME_LEN;
+	struct tomb *t = tomb_found(v, table, rec, n);
 
 	if (t == NULL)
 		return -1;
 	if (table == NULL)
-		common_add(t);
+		tomb_make_common(t);
 	v->found.tombs += t->slot == NULL;
 	for (unsigned i = 0; i < n; i++)
-		add_name(t, rec->names.p + i * (size_t)LOGREC_NAME_LEN);
+		tomb_add_name(t, names + i * (size_t)LOGREC_NAME_LEN);
 	if (rec->expired > n)
 		t->buried += rec->expired - n;
+	t->wall_ms = rec->last_wall_ms;
 	tomb_take_slot(t, slot);
 	return 0;
 }
@@ -339,8 +307,9 @@ tomb_recover(struct vlog *v, struct relay_table *table,
 void
 tomb_recovered(struct relay_table *table)
 {
-	if (table->tomb != NULL && table->tomb->graves != NULL)
-		tomb_write(table->tomb);
+	for (struct tomb *t = table->tomb; t != NULL; t = t->next)
+		if (t->graves != NULL)
+			tomb_write(t);
 }
 
 void
@@ -369,15 +338,16 @@ take_sent(struct relay_kconn *k, uint32_t xid)
 bool
 tomb_tells(struct relay_kconn *k, const struct call_id *id)
 {
-	const struct tomb *t = k->table->tomb, *c;
+	const struct tomb *t;
 	bool sent = take_sent(k, id->xid);
 	uint8_t name[LOGREC_NAME_LEN];
 
 	logrec_name(id, name);
-	for (c = k->r->logs[k->volume]->commons; c != NULL; c = c->next)
-		if (has_name(c, name))
+	for (t = k->r->logs[k->volume]->commons; t != NULL; t = t->next)
+		if (has_name(t, name))
 			return true;
-	if (t == NULL)
-		return false;
-	return has_name(t, name) || (sent && t->buried > t->n);
+	for (t = k->table->tomb; t != NULL; t = t->next)
+		if (has_name(t, name) || (sent && t->buried > t->n))
+			return true;
+	return false;
 }

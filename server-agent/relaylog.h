@@ -88,4 +88,23 @@ bool relay_verdict(struct relay *r, unsigned volume,
     const uint8_t client[CLIENT_ID_LEN], uint32_t xid, bool done,
     uint64_t now_ms);
 
+/* --- an operator: what stays of replies that expired (relay_tombend.c) */
+
+struct relay_tomb_view {
+	const uint8_t *client; /* NULL: of clients that went away */
+	unsigned volume;
+	uint64_t calls;   /* that it names; it takes one slot */
+	uint64_t wall_ms; /* of the last one */
+};
+
+void relay_each_tomb(const struct relay *r,
+    void (*fn)(void *arg, const struct relay_tomb_view *v), void *arg);
+/*
+ * Forgets a client's, or all of clients that went away (NULL): should one of
+ * the calls come after all, it runs again. *calls is how many; returns how
+ * many tombs are being written and stay, or -1: the volume's log is not here.
+ */
+int relay_tombs_forget(struct relay *r, unsigned volume, const uint8_t *client,
+    uint64_t *calls);
+
 #endif

@@ -9,6 +9,7 @@
 #include "server-agent/agent.h"
 #include "server-agent/own.h"
 #include "server-agent/peers.h"
+#include "server-agent/show.h"
 
 #define COUNT(n) ((json_int_t)(n))
 
@@ -19,8 +20,8 @@ struct list {
 	json_t *array;
 };
 
-static json_t *
-hex(const uint8_t *p, size_t len)
+json_t *
+show_hex(const uint8_t *p, size_t len)
 {
 	char text[65];
 
@@ -42,7 +43,7 @@ add_client(void *arg, const struct relay_client_view *v)
 
 	json_array_append_new(
 	    l->array, json_pack("{so sb sI si si si si si}", "client",
-			  hex(v->client, CLIENT_ID_LEN), "plain", v->plain,
+			  show_hex(v->client, CLIENT_ID_LEN), "plain", v->plain,
 			  "incarnation", COUNT(v->incarnation), "kconns",
 			  (int)v->kconns, "connections", (int)v->conns,
 			  "in_progress", (int)v->in_progress, "unacknowledged",
@@ -69,7 +70,7 @@ add_kconn(void *arg, const struct relay_kconn_view *v)
 		    json_integer(COUNT(v->floors[i])));
 	json_array_append_new(l->array,
 	    json_pack("{so ss sI sI si si sb sb sb so}", "client",
-		hex(v->client, CLIENT_ID_LEN), "volume",
+		show_hex(v->client, CLIENT_ID_LEN), "volume",
 		volume_name(l->a, v->volume), "kconn", COUNT(v->kconn),
 		"incarnation", COUNT(v->incarnation), "connections",
 		(int)v->conns, "in_progress", (int)v->calls, "plain", v->plain,
@@ -103,7 +104,7 @@ add_call(void *arg, const struct relay_call_view *v)
 		return;
 	json_array_append_new(l->array,
 	    json_pack("{so ss sI ss ss ss sb sI so*}", "client",
-		hex(v->client, CLIENT_ID_LEN), "volume",
+		show_hex(v->client, CLIENT_ID_LEN), "volume",
 		volume_name(l->a, v->volume), "xid", COUNT(v->id->xid),
 		"procedure", proc_name(v->id), "class",
 		call_class_names[v->class], "state",
@@ -150,8 +151,8 @@ show_volumes(void *arg)
 
 /* --- an operator's verdict: VOLUME CLIENT XID done|not-done */
 
-static int
-unhex(const char *text, uint8_t client[CLIENT_ID_LEN])
+int
+show_unhex(const char *text, uint8_t client[CLIENT_ID_LEN])
 {
 	unsigned byte;
 
@@ -180,7 +181,7 @@ do_verdict(void *arg, const char *words)
 		    "write: verdict VOLUME CLIENT XID done|not-done");
 	done = strcmp(word, "done") == 0;
 	i = config_find_volume(a->cfg, volume);
-	if (i < 0 || unhex(hexid, client) == -1 ||
+	if (i < 0 || show_unhex(hexid, client) == -1 ||
 	    (!done && strcmp(word, "not-done") != 0))
 		return json_pack("{ss}", "error",
 		    "VOLUME, CLIENT and XID as 'show calls' has them, then "
@@ -327,10 +328,12 @@ show_start(struct agent *a, const char *run_dir)
 	ctlsock_show(a->ctl, "counters", show_counters, a);
 	ctlsock_show(a->ctl, "volumes", show_volumes, a);
 	ctlsock_show(a->ctl, "peers", peers_show, a);
+	ctlsock_show(a->ctl, "tombs", show_tombs, a);
 	ctlsock_show(a->ctl, "takeovers", own_show_takeovers, a);
 	ctlsock_show(a->ctl, "events", own_show_events, a);
 	ctlsock_do(a->ctl, "volume", own_do_volume, a);
 	ctlsock_do(a->ctl, "drill", own_do_drill, a);
 	ctlsock_do(a->ctl, "verdict", do_verdict, a);
+	ctlsock_do(a->ctl, "forget", do_forget, a);
 	return 0;
 }

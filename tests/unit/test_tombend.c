@@ -1,6 +1,7 @@
 /*
  * What becomes of tombs: those of clients that went away are joined and take
- * no client's place, those of clients that live end.
+ * no client's place;
+ * those of clients that live stay while there is room.
  */
 #include "tests/unit/logbed.h"
 
@@ -22,14 +23,22 @@ cut_at(struct lb *b, unsigned i)
 }
 
 static struct lb *
-bed(unsigned clients_max)
+bed_of(unsigned clients_max, uint32_t client_slots)
 {
 	struct lb *b = lb_new();
+
+	b->client_slots = client_slots;
 
 	b->cfg.retain_ms = RETAIN;
 	b->cfg.clients_max = clients_max;
 	lb_start(b);
 	return b;
+}
+
+static struct lb *
+bed(unsigned clients_max)
+{
+	return bed_of(clients_max, LB_SLOTS);
 }
 
 /* A call of a client: it makes or removes a directory. */
@@ -191,12 +200,13 @@ orphans_of_one_away(void **state)
 
 /* --- clients that live */
 
+enum { CALLS = LOGREC_NAMES_MAX + 2 };
+
 /* More calls of client 1 than a tomb has names; then it is away. */
 static struct lb *
-left_out_bed(unsigned clients_max)
+two_tombs_bed(unsigned clients_max, uint32_t client_slots)
 {
-	enum { CALLS = LOGREC_NAMES_MAX + 2 };
-	struct lb *b = bed(clients_max);
+	struct lb *b = bed_of(clients_max, client_slots);
 	struct lb_conn c;
 
 	for (uint32_t i = 1; i <= CALLS; i++) {
@@ -206,23 +216,27 @@ left_out_bed(unsigned clients_max)
 		lb_gone(b, &c);
 		lb_pass(b, 2 * RETAIN);
 	}
+	assert_int_equal(lb_count(b).slots, 2);
 	return b;
 }
 
-/* Away for good, its tomb stays its own; but it takes no place. */
+/* Away for good, it needs no place, however many calls it left. */
 static void
-left_out_and_away(void **state)
+two_and_away(void **state)
 {
-	struct lb *b = left_out_bed(1);
+	struct lb *b = two_tombs_bed(1, LB_SLOTS);
 
 	(void)state;
 	stays_away(b);
+	forget_snaps(b);
 	switch_off(b, 2, 1);
-	assert_int_equal(lb_count(b).clients, 2);
+	assert_int_equal(lb_count(b).slots, 3);
+	b->cfg.clients_max = 8;
+	cut_at(b, b->nsnaps - 1);
+	assert_true(is_undecidable(b, 1, 1));
+	assert_true(is_undecidable(b, 1, LOGREC_NAMES_MAX + 1));
 	lb_free(b);
 }
-
-static const uint32_t never_ran = 9001;
 
 /* Calls and ACKs, every step_ms; how many calls. */
 static void
@@ -238,41 +252,38 @@ live(struct lb *b, struct lb_conn *c, unsigned calls, uint64_t step_ms)
 	}
 }
 
-/* What HELLO lists and never ran, after a crash: does it run? */
+/* An hour with calls and ACKs; the process that made the first call was frozen
+ * inside it, and goes on after a crash. */
 static void
-is_run(struct lb *b, bool runs)
+frozen(void **state)
 {
-	struct lb_conn c;
-
-	cut_at(b, b->nsnaps - 1);
-	assert_int_equal(b->found.tombs, 1);
-	lb_hello(b, &c, 1, 9999, &never_ran, 1);
-	put_nth(b, &c, never_ran);
-	assert_int_equal(c.sent, runs);
-	assert_int_equal(lb_count(b).undecided, !runs);
-	lb_gone(b, &c);
-	lb_free(b);
-}
-
-/* An hour with calls and ACKs: nobody asks for those that expired. */
-static void
-lives(void **state)
-{
-	struct lb *b = left_out_bed(8);
-	unsigned slots = lb_count(b).slots;
+	struct lb *b = two_tombs_bed(8, LB_SLOTS);
 	struct lb_conn c;
 
 	(void)state;
 	lb_hello(b, &c, 1, 1000, NULL, 0);
-	live(b, &c, HOUR / MINUTE + 2, MINUTE);
-	assert_int_equal(lb_count(b).slots, slots - 1);
+	live(b, &c, 2 * HOUR / MINUTE, MINUTE);
+	assert_int_equal(lb_count(b).slots, 2);
 	lb_gone(b, &c);
 	cut_at(b, b->nsnaps - 1);
-	lb_hello(b, &c, 1, 9999, &never_ran, 1);
-	put_nth(b, &c, never_ran);
-	assert_int_equal(c.sent, 1);
-	assert_int_equal(lb_count(b).undecidable, 0);
+	assert_true(is_undecidable(b, 1, 1));
+	lb_free(b);
+}
+
+/* The same where room is wanted: they go, the oldest first. */
+static void
+lives_crowded(void **state)
+{
+	struct lb *b = two_tombs_bed(8, 8);
+	struct lb_conn c;
+
+	(void)state;
+	lb_hello(b, &c, 1, 1000, NULL, 0);
+	live(b, &c, HOUR / MINUTE + 3, MINUTE);
+	assert_int_equal(lb_count(b).slots, 1);
 	lb_gone(b, &c);
+	cut_at(b, b->nsnaps - 1);
+	assert_true(is_undecidable(b, 1, CALLS - 2 + 1));
 	lb_free(b);
 }
 
@@ -280,14 +291,64 @@ lives(void **state)
 static void
 lives_too_short(void **state)
 {
-	struct lb *b = left_out_bed(8);
+	struct lb *b = two_tombs_bed(8, 4);
 	struct lb_conn c;
 
 	(void)state;
 	lb_hello(b, &c, 1, 1000, NULL, 0);
 	live(b, &c, HOUR / MINUTE / 2, 2 * HOUR);
 	lb_gone(b, &c);
-	is_run(b, false);
+	cut_at(b, b->nsnaps - 1);
+	assert_true(is_undecidable(b, 1, 1));
+	lb_free(b);
+}
+
+/* --- an operator */
+
+static void
+count_calls(void *arg, const struct relay_tomb_view *v)
+{
+	uint64_t *calls = arg;
+
+	calls[v->client == NULL] += v->calls;
+	assert_int_equal(v->volume, 0);
+}
+
+static void
+forgotten(void **state)
+{
+	const bool *away = *state;
+	struct lb *b = two_tombs_bed(8, LB_SLOTS);
+	static const uint8_t one[CLIENT_ID_LEN] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	    1, 1, 1, 1, 1, 1};
+	static const uint8_t two[CLIENT_ID_LEN] = {2};
+	uint64_t calls[2] = {0, 0}, n = 9;
+	struct lb_conn c;
+
+	if (*away)
+		stays_away(b);
+	relay_each_tomb(b->r, count_calls, calls);
+	assert_int_equal(calls[*away], CALLS);
+	assert_int_equal(calls[!*away], 0);
+	/* Not another's; not while it is written. */
+	assert_int_equal(relay_tombs_forget(b->r, 0, two, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(
+	    relay_tombs_forget(b->r, 0, *away ? one : NULL, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(
+	    relay_tombs_forget(b->r, 0, *away ? NULL : one, &n), 0);
+	assert_int_equal(n, CALLS);
+	assert_int_equal(lb_count(b).slots, 0);
+	forget_snaps(b);
+	switch_off(b, 2, 1); /* that record says which slots are free */
+	cut_at(b, b->nsnaps - 1);
+	lb_hello_of(b, &c, 1, 2, 1, NULL, 0);
+	put_nth(b, &c, 2);
+	assert_int_equal(c.sent, 1);
+	assert_int_equal(lb_count(b).undecidable, 0);
+	lb_gone(b, &c);
+	lb_free(b);
 }
 
 /* --- */
@@ -353,9 +414,12 @@ main(void)
 	    cmocka_unit_test(cut_while_joined),
 	    cmocka_unit_test(more_than_places),
 	    cmocka_unit_test(orphans_of_one_away),
-	    cmocka_unit_test(left_out_and_away),
-	    cmocka_unit_test(lives),
+	    cmocka_unit_test(two_and_away),
+	    cmocka_unit_test(frozen),
+	    cmocka_unit_test(lives_crowded),
 	    cmocka_unit_test(lives_too_short),
+	    cmocka_unit_test_prestate(forgotten, &yes),
+	    cmocka_unit_test_prestate(forgotten, &no),
 	    cmocka_unit_test(nobody_is_refused),
 	    cmocka_unit_test_prestate(late_hello, &yes),
 	    cmocka_unit_test_prestate(late_hello, &no),
