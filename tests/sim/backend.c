@@ -36,7 +36,7 @@ backend_take(struct link *l, struct rec *rec)
 	bool whole;
 
 	assert(l != NULL);
-	if (l->broken) {
+	if (l->broken || l->reset) {
 		rec_unref(rec);
 		return;
 	}

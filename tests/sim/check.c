@@ -423,8 +423,10 @@ check_end(struct world *w)
 	if (w->out.calls < w->t.nclients * w->t.slots)
 		broken(w, LIVE, "only %llu calls were made",
 		    (unsigned long long)w->out.calls);
-	/* Nothing that fails is tried again without a pause. */
-	if (w->ntcps > w->t.nclients * (100 + 20 * w->now / SEC))
+	/* Nothing that fails is tried again without a pause: each connection
+	 * over each network at most ten times a second. */
+	if (w->ntcps >
+	    w->t.nclients * (100 + 10 * NETS * KCONNS_EACH * w->now / SEC))
 		broken(w, LIVE, "%u connections were made in %llu s", w->ntcps,
 		    (unsigned long long)(w->now / SEC));
 }

@@ -45,6 +45,7 @@ enum fault_kind {
 	FENCE_FAILS,
 	FENCE_SLOW,
 	MOVE,
+	LINK_RESET,
 	FAULTS
 };
 
