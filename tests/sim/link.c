@@ -52,8 +52,8 @@ void
 agent_links_reset(struct server *s, uint32_t volume)
 {
 	for (struct link *l = s->links; l != NULL; l = l->next)
-		l->reset = l->reset || (l->up && l->volume == volume &&
-					   chance(s->w, 600));
+		l->reset = l->reset ||
+			   (l->up && l->volume == volume && chance(s->w, 600));
 	if (s->alive)
 		agent_wake(s, rnd_between(s->w, 5, 60));
 }
