@@ -24,7 +24,7 @@
 #include "hanfs/clock.h"
 #include "server-agent/steps_int.h"
 
-enum { GENTLE_BYTES = 2 << 20, DIRS_MAX = 1 << 16 };
+enum { GENTLE_BYTES = 2 << 20, BLOCK_BYTES = 4096, DIRS_MAX = 1 << 16 };
 
 struct round {
 	dev_t device;
@@ -35,10 +35,14 @@ struct round {
 	size_t ndirs;
 };
 
+/* A number of the block device's statistics, counted from 0 (the kernel's
+ * Documentation/block/stat.rst). */
+enum stat_field { SECTORS_WRITTEN = 6, IN_FLIGHT = 8, STAT_FIELDS };
+
 static uint64_t
-written_kib(dev_t device)
+device_stat(dev_t device, enum stat_field field)
 {
-	unsigned long long n[7] = {0};
+	unsigned long long n[STAT_FIELDS] = {0};
 	char path[64];
 	FILE *f;
 
@@ -47,11 +51,17 @@ written_kib(dev_t device)
 	f = fopen(path, "re");
 	if (f == NULL)
 		return 0;
-	for (unsigned i = 0; i < 7; i++)
+	for (unsigned i = 0; i < STAT_FIELDS; i++)
 		if (fscanf(f, "%llu", &n[i]) != 1)
 			break;
 	fclose(f);
-	return n[6] / 2; /* sectors of 512 bytes */
+	return n[field];
+}
+
+static uint64_t
+written_kib(dev_t device)
+{
+	return device_stat(device, SECTORS_WRITTEN) / 2; /* of 512 bytes */
 }
 
 uint64_t
@@ -123,17 +133,40 @@ is_over(const struct round *r)
 	return clock_now_ms() >= r->until_ms;
 }
 
+/*
+ * Waits until the block at `at` is on the disk, and so, mostly, what was
+ * given to the disk before it: a direct read waits for that. The waits of
+ * sync_file_range would take a failed write's error for seen: the backend
+ * that opens the file later would hear nothing of it from fsync, and answer
+ * COMMIT for data that is lost.
+ */
+static void
+wait_written(const struct round *r, int fd, off_t at)
+{
+	static _Alignas(BLOCK_BYTES) char block[BLOCK_BYTES];
+	ssize_t n;
+
+	if (device_stat(r->device, IN_FLIGHT) == 0)
+		return;
+	n = pread(fd, block, sizeof(block), at - at % BLOCK_BYTES);
+	(void)n; /* syncfs says what is wrong */
+}
+
 /* Writes a file's dirty pages, a little at a time. */
 static void
 write_gently(const struct round *r, int fd, off_t size)
 {
-	const unsigned flags = SYNC_FILE_RANGE_WAIT_BEFORE |
-			       SYNC_FILE_RANGE_WRITE |
-			       SYNC_FILE_RANGE_WAIT_AFTER;
+	bool direct = fcntl(fd, F_SETFL, O_DIRECT | O_NOATIME) == 0;
 
-	for (off_t at = 0; at < size && !is_over(r); at += GENTLE_BYTES)
-		if (sync_file_range(fd, at, GENTLE_BYTES, flags) == -1)
+	for (off_t at = 0; at < size && !is_over(r); at += GENTLE_BYTES) {
+		off_t end = at + GENTLE_BYTES < size ? at + GENTLE_BYTES : size;
+
+		if (sync_file_range(fd, at, GENTLE_BYTES,
+			SYNC_FILE_RANGE_WRITE) == -1)
 			return; /* syncfs says what is wrong */
+		if (direct)
+			wait_written(r, fd, end - 1);
+	}
 }
 
 /* --- what the backend has open */
