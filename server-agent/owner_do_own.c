@@ -95,6 +95,7 @@ owner_do_note_died(struct owner *o, const struct owner_event *ev)
 	owner_note(o, "the backend died", owner_text(ev, ""));
 	o->have &= ~(unsigned)(OWNER_HAVE_BACKEND | OWNER_HAVE_VERIFIED |
 			       OWNER_HAVE_LOG);
+	o->retaking = true; /* a way down ends what it left */
 }
 
 /* In doubt is what ran: the next owner's recovery answers for it. */

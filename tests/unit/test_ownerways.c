@@ -452,6 +452,28 @@ test_again_after_failure(void **state)
 	end(&s);
 }
 
+/* The backend dies, or is in doubt, while the lease is lapsed, and then the
+ * agent ends: what it left is ended before the unmount, which it would keep
+ * from its end for ever. */
+static void
+test_died_suspended(void **state)
+{
+	struct story s;
+
+	(void)state;
+	begin(&s, 40);
+	feed_type(&s, OWNER_EV_LAPSED, -1);
+	feed_type(&s, OWNER_EV_BACKEND_DIED, -1);
+	feed_type(&s, OWNER_EV_STOP, -1);
+	while (s.ran[OWNER_UNMOUNT] == 0) {
+		assert_true(s.n < 100);
+		feed_type(&s, OWNER_EV_DONE, -1);
+	}
+	assert_int_equal(s.ran[OWNER_STOP_BACKEND], 1);
+	assert_true(s.at[OWNER_STOP_BACKEND] < s.at[OWNER_UNMOUNT]);
+	end(&s);
+}
+
 int
 main(void)
 {
@@ -470,6 +492,7 @@ main(void)
 	    cmocka_unit_test(test_no_flush_when_it_stays),
 	    cmocka_unit_test(test_unmount_given_up),
 	    cmocka_unit_test(test_again_after_failure),
+	    cmocka_unit_test(test_died_suspended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
