@@ -144,6 +144,7 @@ static void
 claim(struct owner *o, const char *why)
 {
 	o->open_ms = 0;
+	o->basis = o->look;
 	o->withdraw = false;
 	o->goal = GOAL_STANDBY;
 	o->have |= OWNER_HAVE_CLAIM;

@@ -94,14 +94,37 @@ owner_do_stopped(struct owner *o, const struct owner_event *ev)
 
 /* --- claiming */
 
+/*
+ * Somebody took the volume after the claim was decided. Who was silent is
+ * not its owner any more; its owner is well, and an earlier life's mount is
+ * not of the epoch before.
+ */
+static bool
+is_overtaken(const struct owner *o, int peer)
+{
+	return o->look.epoch != o->basis.epoch ||
+	       (peer >= 0 && peer != o->basis.holder);
+}
+
+static void
+withdraw(struct owner *o, const char *text)
+{
+	o->goal = GOAL_STANDBY;
+	owner_down(o, text);
+}
+
 void
 owner_do_won(struct owner *o, const struct owner_event *ev)
 {
 	char text[OWNER_TEXT_MAX];
 
 	if (o->withdraw) {
-		o->goal = GOAL_STANDBY;
-		owner_down(o, "its owner is back: the claim is withdrawn");
+		withdraw(o, "its owner is back: the claim is withdrawn");
+		return;
+	}
+	if (is_overtaken(o, ev->peer)) {
+		withdraw(o, "another took it since the claim was decided: the "
+			    "claim is withdrawn");
 		return;
 	}
 	if (ev->peer < 0) {

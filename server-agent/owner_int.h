@@ -53,6 +53,7 @@ struct owner {
 	bool mounted;             /* but its mount is there */
 	bool retaking;            /* what the old backend left is there, too */
 	bool moved_away;          /* by an operator: no failback of our own */
+	struct owner_look basis;  /* what the claim was decided on */
 	bool withdraw;            /* the claim is not wanted any more */
 	bool returning;           /* a drill: the volume is to come back */
 

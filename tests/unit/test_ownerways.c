@@ -474,6 +474,47 @@ test_died_suspended(void **state)
 	end(&s);
 }
 
+/* We were started anew over our own mount of epoch 7, and our claim was slow:
+ * s2 has taken epoch 8 meanwhile. It is not fenced, and the mount, whose
+ * blocks s2 has written since, is given up. */
+static void
+overtaken(bool told)
+{
+	struct owner_event ev = {.type = OWNER_EV_LOOKED, .peer = -1};
+	struct owner_config c;
+	struct story s;
+
+	memset(&s, 0, sizeof(s));
+	bed_init(&s.bed, 2, 1);
+	bed_config(&s.bed, &c, 0);
+	s.now = 1000;
+	s.o = owner_new(&c, s.now);
+	feed(&s, (struct owner_event){
+		     .type = OWNER_EV_DONE, .peer = -1, .mounted = true});
+	ev.look = (struct owner_look){0, 7, -1};
+	feed(&s, ev);
+	assert_int_equal(owner_state(s.o), OWNER_CLAIMING);
+	ev.look = (struct owner_look){1, 8, -1};
+	if (told)
+		feed(&s, ev);
+	feed_type(&s, OWNER_EV_WON, 1);
+	assert_int_equal(owner_state(s.o), OWNER_RELEASING);
+	feed_type(&s, OWNER_EV_DONE, -1);
+	feed(&s, ev);
+	assert_int_equal(s.ran[OWNER_FENCE], 0);
+	assert_int_equal(s.ran[OWNER_TAKE], 0);
+	assert_int_equal(s.ran[OWNER_ABANDON], 1);
+	end(&s);
+}
+
+static void
+test_overtaken(void **state)
+{
+	(void)state;
+	overtaken(true);  /* by the claim's own read of the slots */
+	overtaken(false); /* by whom it would have to fence */
+}
+
 int
 main(void)
 {
@@ -493,6 +534,7 @@ main(void)
 	    cmocka_unit_test(test_unmount_given_up),
 	    cmocka_unit_test(test_again_after_failure),
 	    cmocka_unit_test(test_died_suspended),
+	    cmocka_unit_test(test_overtaken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
