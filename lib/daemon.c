@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -160,4 +161,13 @@ void
 daemon_stopping(void)
 {
 	notify("STOPPING=1");
+}
+
+void
+daemon_stopping_takes(unsigned seconds)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%u000000", seconds);
+	notify(text);
 }

@@ -216,6 +216,11 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 	struct proxy *p = arg;
 
 	(void)what;
+	if (sig == SIGHUP) {
+		log_notice("hang-up: the configuration is read at the start "
+			   "alone; a restart reads it");
+		return;
+	}
 	log_notice("signal %d: ending", (int)sig);
 	event_base_loopbreak(p->base);
 }
@@ -246,7 +251,7 @@ main(int argc, char **argv)
 	static const int keep[] = {CAP_NET_BIND_SERVICE};
 	struct proxy *p = &proxy;
 	struct ctlsock *ctl = NULL;
-	struct event on_term, on_int;
+	struct event on_term, on_int, on_hup;
 	struct options o;
 	int status = 1;
 
@@ -271,8 +276,10 @@ main(int argc, char **argv)
 		goto done;
 	evsignal_assign(&on_term, p->base, SIGTERM, on_signal, p);
 	evsignal_assign(&on_int, p->base, SIGINT, on_signal, p);
+	evsignal_assign(&on_hup, p->base, SIGHUP, on_signal, p);
 	event_add(&on_term, NULL);
 	event_add(&on_int, NULL);
+	event_add(&on_hup, NULL);
 	proxy_settle(p);
 	daemon_ready();
 	log_notice("ready: %u volumes, %u servers, %u networks, incarnation "
@@ -282,6 +289,7 @@ main(int argc, char **argv)
 	daemon_stopping();
 	event_del(&on_term);
 	event_del(&on_int);
+	event_del(&on_hup);
 	status = 0;
 done:
 	end(p, ctl);

@@ -111,7 +111,7 @@ struct agent {
 	struct own *own; /* NULL: no volume is managed */
 	struct logio_set *logio; /* NULL: no volume has a log */
 	int ticker; /* clock_ticker() */
-	struct event tick, term, intr;
+	struct event tick, term, intr, hup;
 };
 
 enum conn_kind {

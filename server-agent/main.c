@@ -282,6 +282,11 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 	struct agent *a = arg;
 
 	(void)what;
+	if (sig == SIGHUP) {
+		log_notice("hang-up: the configuration is read at the start "
+			   "alone; a restart hands over, and reads it");
+		return;
+	}
 	log_notice("%s: ending", strsignal((int)sig));
 	own_end(a);
 	agent_settle(a);
@@ -343,8 +348,10 @@ set_up(struct agent *a, const struct options *o)
 	start_heartbeats(a, o, &pair);
 	evsignal_assign(&a->term, a->base, SIGTERM, on_signal, a);
 	evsignal_assign(&a->intr, a->base, SIGINT, on_signal, a);
+	evsignal_assign(&a->hup, a->base, SIGHUP, on_signal, a);
 	event_add(&a->term, NULL);
 	event_add(&a->intr, NULL);
+	event_add(&a->hup, NULL);
 	return go;
 }
 
@@ -357,6 +364,7 @@ tear_down(struct agent *a)
 	agent_stop(a);
 	event_del(&a->term);
 	event_del(&a->intr);
+	event_del(&a->hup);
 	ctlsock_free(a->ctl);
 	relay_free(a->relay);
 	rec_pool_free(a->calls);

@@ -1,4 +1,4 @@
-/* own: the contract is in own.h. Set-up, time, what peers say; the end. */
+/* own: the contract is in own.h. Set-up, time, what peers say. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,9 +6,6 @@
 #include "hanfs/log.h"
 #include "server-agent/own_int.h"
 #include "server-agent/peers.h"
-
-/* The agent's end waits no longer than that for what it hands over. */
-static const struct timeval end_time = {20, 0};
 
 const char *
 own_name(const struct own_volume *v)
@@ -268,15 +265,6 @@ report_disk(struct own_volume *v)
 		    v->a, v->index, true, (uint32_t)(io.mean_write_us / 1000));
 }
 
-static void
-end_if_stopped(struct own *w)
-{
-	for (unsigned i = 0; i < w->n; i++)
-		if (!w->v[i].stopped)
-			return;
-	event_base_loopbreak(w->a->base);
-}
-
 void
 own_tick(struct agent *a)
 {
@@ -292,41 +280,5 @@ own_tick(struct agent *a)
 		own_plain_tick(v);
 	}
 	peers_tick(a);
-	if (a->own->ending)
-		end_if_stopped(a->own);
-}
-
-static void
-on_end_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct own *w = arg;
-
-	(void)fd;
-	(void)what;
-	for (unsigned i = 0; i < w->n; i++)
-		if (!w->v[i].stopped)
-			log_err("volume %s: still %s; the agent ends without "
-				"having released it",
-			    own_name(&w->v[i]),
-			    owner_state_names[owner_state(w->v[i].o)]);
-	event_base_loopbreak(w->a->base);
-}
-
-void
-own_end(struct agent *a)
-{
-	struct own *w = a->own;
-	struct owner_event ev = {.type = OWNER_EV_STOP, .peer = -1};
-
-	if (w == NULL || w->ending) {
-		event_base_loopbreak(a->base);
-		return;
-	}
-	w->ending = true;
-	evtimer_assign(&w->end_timer, a->base, on_end_timer, w);
-	evtimer_add(&w->end_timer, &end_time);
-	agent_now(a);
-	for (unsigned i = 0; i < w->n; i++)
-		own_feed(&w->v[i], &ev);
-	end_if_stopped(w);
+	own_end_tick(a->own);
 }

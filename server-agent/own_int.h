@@ -87,6 +87,7 @@ struct own_volume {
 	uint64_t flush_due_ms; /* the next look at what is written; 0: none
 				* yet */
 	uint64_t flush_kib;    /* written, when the machine was told last */
+	uint64_t end_kib;      /* written, when the agent's end looked last */
 	uint64_t plain_due_ms; /* the list is to be written; 0: it is right */
 	bool plain_writing;
 	uint64_t events;     /* so far */
@@ -99,6 +100,7 @@ struct own {
 	char evidence[CONFIG_SERVERS_MAX][SUSPECT_EVIDENCE_MAX];
 	bool nets_lost, ending;
 	struct event end_timer;
+	uint64_t end_until_ms;
 	struct watchdog *dog; /* NULL: not armed */
 	unsigned n;
 	struct own_volume *by_index[CONFIG_VOLUMES_MAX];
@@ -157,6 +159,9 @@ int own_watchdog_take(struct own_volume *v, char *error, size_t size);
 void own_watchdog_until(struct own_volume *v, uint64_t until_ms);
 void own_watchdog_off(struct own_volume *v);
 void own_watchdog_stop(struct own *w);
+
+/* own_end.c: each tick. */
+void own_end_tick(struct own *w);
 
 /* own_flush.c: each tick; and when the flush is at its end. */
 void own_flush_tick(struct own_volume *v);

@@ -33,5 +33,8 @@ void daemon_notify_open(void);
 void daemon_ready(void);
 void daemon_alive(void);
 void daemon_stopping(void);
+/* The end takes so many seconds more, from now on, at least: the service
+ * manager is not to kill us before (EXTEND_TIMEOUT_USEC). */
+void daemon_stopping_takes(unsigned seconds);
 
 #endif
