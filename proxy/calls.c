@@ -194,6 +194,22 @@ px_fence_missing(const struct px *px, const struct call *c)
 	return n < px->cfg.nnetworks;
 }
 
+/* Replays that are slow, at the agent, must not hold up for long those that
+ * wait for their turn, nor the calls behind them that were never sent. */
+static bool
+is_paced(const struct px *px, const struct kconn *k, uint64_t now_ms)
+{
+	uint32_t slow = 0;
+
+	if (k->replaying < k->replay_limit)
+		return false;
+	for (uint32_t n = 0; n < px->cfg.nnetworks; n++)
+		for (struct call *c = k->u[n].calls.first; c; c = c->next)
+			slow += c->sends > 1 &&
+			    now_ms - c->sent_ms >= PX_SLOW_MS;
+	return k->replaying - slow >= k->replay_limit;
+}
+
 /*
  * Sends what is held, oldest first, as far as paths, fences and pacing let
  * it. A call that waits for a fence does not hold back those that need none.
@@ -210,7 +226,7 @@ px_pump(struct px *px, struct kconn *k, uint64_t now_ms)
 		next = c->next;
 		if (u == NULL || k->retired)
 			return;
-		if (c->sends > 0 && k->replaying >= k->replay_limit)
+		if (c->sends > 0 && is_paced(px, k, now_ms))
 			return;
 		if (c->class != CALL_PASSED && v->retired > 0 &&
 		    !px->cfg.no_fence)

@@ -12,6 +12,8 @@
 
 /* Higher ones an agent cannot make us use: there is always a next one. */
 #define PX_GENERATION_MAX (UINT64_MAX / 2)
+/* A replay that has no answer for so long does not count for the pace. */
+#define PX_SLOW_MS 1000u
 #define PX_RULES	  5u /* of the comparator of paths */
 
 struct px {

@@ -186,12 +186,17 @@ look_conn(struct px *px, struct uconn *u, uint64_t now_ms)
 	    (unsigned long long)(now_ms - c->sent_ms) / 1000,
 	    px->cfg.network[u->network], px->cfg.server[c->sent_server],
 	    u->calls.n);
+	/* The agent has them all: to pace them would hold up others. */
+	u->kconn->replay_limit += u->calls.n;
 	px_conn_drop(px, u, true, now_ms);
 }
 
 void
 px_late(struct px *px, uint64_t now_ms)
 {
+	for (struct kconn *k = px->kconns; k != NULL; k = k->next)
+		if (k->held.first != NULL && k->replaying >= k->replay_limit)
+			px_pump(px, k, now_ms); /* some may be slow by now */
 	if (now_ms < px->late_look_ms)
 		return;
 	px->late_look_ms = now_ms + PX_LATE_LOOK_MS;

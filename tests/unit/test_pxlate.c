@@ -240,6 +240,56 @@ silent_agent_is_waited_for(void **state)
 	assert_int_equal(k->u[A].calls.n, 1);
 }
 
+/* Replays that the agent does not answer, since they are slow, hold up others
+ * for a second or two, not until one of them is answered. */
+static void
+slow_replays_let_others_by(void **state)
+{
+	struct px_config cfg = config();
+	struct kconn *k;
+
+	(void)state;
+	cfg.replay_calls = 2;
+	k = pxbed_start(&bed, &cfg);
+	for (uint32_t xid = 1; xid <= 5; xid++)
+		pxbed_call(&bed, k, xid, NFS3_READ);
+	pxbed_take(&bed);
+	px_uconn_lost(bed.px, &k->u[A], "reset", ++bed.now);
+	pxbed_call(&bed, k, 6, NFS3_GETATTR);
+	pxbed_take(&bed);
+	assert_int_equal(k->u[B].calls.n, 2);
+	assert_int_equal(k->held.n, 4);
+	pass(900);
+	assert_int_equal(k->u[B].calls.n, 2);
+	pass(200);
+	assert_int_equal(k->u[B].calls.n, 4);
+	pass(1000);
+	assert_int_equal(k->held.n, 0);
+	assert_int_equal(k->u[B].calls.last->id.xid, 6);
+}
+
+/* Those that are sent again are at the agent: others do not wait for them. */
+static void
+others_go_on_beside(void **state)
+{
+	struct px_config cfg = config();
+	struct kconn *k;
+
+	(void)state;
+	cfg.replay_calls = 2;
+	k = pxbed_start(&bed, &cfg);
+	for (uint32_t xid = 1; xid <= 9; xid++)
+		pxbed_call(&bed, k, xid, NFS3_READ);
+	pxbed_take(&bed);
+	for (unsigned i = 0; i < 40 && px_counters(bed.px)->resent == 0; i++)
+		pass(1000);
+	assert_int_equal(px_counters(bed.px)->resent, 1);
+	pxbed_call(&bed, k, 10, NFS3_GETATTR);
+	assert_int_equal(k->held.n, 0);
+	assert_int_equal(k->u[B].calls.n, 10);
+	pxbed_take(&bed);
+}
+
 #define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
 
 int
@@ -252,6 +302,8 @@ main(void)
 	    TEST(lost_write_is_fenced),
 	    TEST(slow_is_asked_less_often),
 	    TEST(silent_agent_is_waited_for),
+	    TEST(slow_replays_let_others_by),
+	    TEST(others_go_on_beside),
 	};
 
 	return cmocka_run_group_tests_name("pxlate", tests, NULL, NULL);
