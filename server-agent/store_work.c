@@ -102,11 +102,25 @@ store_wake_writer(struct store *s)
 	pthread_cond_signal(&s->work);
 }
 
+/* A signal to several waiters may be lost in glibc before 2.41 (its bug
+ * 25847): so nobody waits for ever. */
+enum { LOOK_S = 1 };
+
+static void
+wait_or_look(struct store *s, pthread_cond_t *cond)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_sec += LOOK_S;
+	(void)pthread_cond_clockwait(cond, &s->lock, CLOCK_MONOTONIC, &at);
+}
+
 static void
 wait_work(struct store *s)
 {
 	s->idle++;
-	pthread_cond_wait(&s->work, &s->lock);
+	wait_or_look(s, &s->work);
 	s->idle--;
 	if (s->waking > 0)
 		s->waking--;
@@ -193,7 +207,7 @@ remake_slot(struct store *s, uint32_t slot)
 
 	while (s->use[slot].busy && !s->stopping) {
 		s->remakers++;
-		pthread_cond_wait(&s->freed, &s->lock);
+		wait_or_look(s, &s->freed);
 		s->remakers--;
 	}
 	if (s->stopping)
@@ -399,7 +413,7 @@ await_writes(struct store *s, uint64_t last)
 	while (!s->stopping && s->commit_left > 0) {
 		j = take_ready(s, last);
 		if (j == NULL)
-			pthread_cond_wait(&s->written, &s->lock);
+			wait_or_look(s, &s->written);
 		else
 			run_write(s, j);
 		store_wake_writer(s); /* a later write had wanted its slot */
@@ -450,7 +464,7 @@ store_committer(void *arg)
 	pthread_mutex_lock(&s->lock);
 	while (!s->stopping) {
 		if (STAILQ_EMPTY(&s->syncs))
-			pthread_cond_wait(&s->commit, &s->lock);
+			wait_or_look(s, &s->commit);
 		else
 			run_commit(s);
 	}

@@ -53,6 +53,27 @@ each_finds_a_writer(void **state)
 	close_store(s);
 }
 
+/* A wake-up that was lost on its way is not waited for for ever. */
+static void
+lost_wake_up(void **state)
+{
+	struct store *s = open_store(2);
+	bool idle = false;
+
+	(void)state;
+	while (!idle) {
+		pthread_mutex_lock(&s->lock);
+		idle = s->idle == 2;
+		if (idle)
+			s->waking = 1; /* as if one were on its way */
+		pthread_mutex_unlock(&s->lock);
+		sched_yield();
+	}
+	assert_int_equal(write_one(s, 0, 0, NULL), 0);
+	assert_int_equal(next(s).what, STORE_WRITTEN);
+	close_store(s);
+}
+
 /* The head comes last; and not at all when another part failed. */
 static void
 parts_in_order(void **state)
@@ -291,6 +312,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(order_in_a_slot),
 	    cmocka_unit_test(each_finds_a_writer),
+	    cmocka_unit_test(lost_wake_up),
 	    cmocka_unit_test(parts_in_order),
 	    cmocka_unit_test(group_commit),
 	    cmocka_unit_test(sync_after_writes),
