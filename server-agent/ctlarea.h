@@ -211,8 +211,9 @@ int ctlarea_boot_floor(
  * zeros or an area of its own cluster and volume that nobody holds; it
  * looks twice, wait_ms apart (at least two renewals), and says whose it is
  * and whether that one's lease advances. A lease that advances is refused
- * even with force. Epochs go on above those of the area that was there. 0,
- * or -1 as above.
+ * even with force. Epochs go on above those of the area that was there, and
+ * above wall_ms in seconds if it is damaged, or not surely the last one
+ * (served). 0, or -1 as above.
  */
 struct ctl_format {
 	const char *path;
@@ -222,6 +223,7 @@ struct ctl_format {
 	const char *server[CTL_SLOTS]; /* their names, for messages */
 	uint64_t wall_ms;
 	uint64_t epoch_floor; /* known from elsewhere (the log); 0 */
+	bool served; /* its volume had epochs already, maybe of another area */
 	unsigned wait_ms;
 	bool force;
 };

@@ -305,30 +305,55 @@ check_use(const struct ctl_format *w, const uint8_t *before,
 	    w->path, s.volume, s.cluster);
 }
 
-/* The highest epoch that was ever owned by what an area says; 0: none. */
-static uint64_t
-highest_epoch(const uint8_t *buf)
+/* The highest epoch that was ever owned by what an area says; 0: none.
+ * False: part of it is damaged, and may have said more. */
+static bool
+highest_epoch(const uint8_t *buf, uint64_t *highest)
 {
 	struct ctl_super s;
 	struct ctl_lease l;
-	uint64_t highest;
+	bool all = true;
 
+	*highest = 0;
 	if (!ctl_usable(ctl_super_get(buf, &s)))
-		return 0;
-	highest = s.epoch_floor;
-	for (unsigned i = 0; i < CTL_SLOTS; i++)
-		if (read_lease(buf, &s, i, &l) && l.owned_epoch > highest)
-			highest = l.owned_epoch;
-	return highest;
+		return false;
+	*highest = s.epoch_floor;
+	for (unsigned i = 0; i < CTL_SLOTS; i++) {
+		const uint8_t *block =
+		    buf + (size_t)(CTL_FIRST_LEASE + i) * CTL_BLOCK;
+		enum ctl_status status = ctl_lease_get(block, s.area, i, &l);
+
+		all = all && (status == CTL_GOOD || status == CTL_EMPTY);
+		if (ctl_usable(status) && l.owned_epoch > *highest)
+			*highest = l.owned_epoch;
+	}
+	return all;
+}
+
+/*
+ * Above it all new epochs are. One that was given before would be the write
+ * verifier of a server's earlier life, and clients heed no owner of an older
+ * epoch. Where the earlier ones are not known, it is the seconds since 1970:
+ * more than epochs that began at 1 can have come to, and of 32 bits, as NFS
+ * servers and fence keys have them.
+ */
+static uint64_t
+epoch_floor(const struct ctl_format *w, const uint8_t *buf)
+{
+	uint64_t floor = 0, wall_s = w->wall_ms / 1000;
+	bool known = is_unused(buf) || highest_epoch(buf, &floor);
+
+	if (w->epoch_floor > floor)
+		floor = w->epoch_floor;
+	return (known && !w->served) || floor > wall_s ? floor : wall_s;
 }
 
 /* The superblock is written last: before it there is no area. */
 static int
 write_area(int fd, const struct ctl_format *w, uint8_t *buf)
 {
-	uint64_t highest = highest_epoch(buf);
 	struct ctl_super s = {.format_wall_ms = w->wall_ms,
-	    .epoch_floor = highest > w->epoch_floor ? highest : w->epoch_floor,
+	    .epoch_floor = epoch_floor(w, buf),
 	    .volume_id = w->volume_id};
 	int e;
 

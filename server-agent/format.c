@@ -69,14 +69,15 @@ check_file_system(
 
 /* What is on it, without a change to it. */
 static int
-look_inside(
-    int root, const struct config_volume *v, const struct format_options *o)
+look_inside(int root, const struct config_volume *v,
+    const struct format_options *o, bool *formatted)
 {
 	char first[256] = "";
 	struct volform old;
 	unsigned strangers;
 	enum volform_error e = volform_read_at(root, &old);
 
+	*formatted = e != VOLFORM_E_NONE;
 	if (e == VOLFORM_OK && !o->force) {
 		log_err("%s is formatted: it is volume \"%s\" (id %u) of "
 			"cluster \"%s\"; --force makes its log anew, and "
@@ -103,7 +104,8 @@ look_inside(
 }
 
 static int
-look(const struct config_volume *v, const struct format_options *o)
+look(const struct config_volume *v, const struct format_options *o,
+    bool *formatted)
 {
 	const struct config_storage *st = &v->storage;
 	int root, result = -1;
@@ -113,7 +115,7 @@ look(const struct config_volume *v, const struct format_options *o)
 		return -1;
 	root = format_disk_mount(st->device, st->fstype, true);
 	if (root != -1)
-		result = look_inside(root, v, o);
+		result = look_inside(root, v, o, formatted);
 	return format_disk_unmount(root) == -1 ? -1 : result;
 }
 
@@ -121,13 +123,14 @@ look(const struct config_volume *v, const struct format_options *o)
 
 static int
 make_control(const struct config *cfg, const struct config_volume *v,
-    const struct format_options *o)
+    const struct format_options *o, bool served)
 {
 	struct ctl_format f = {.path = v->storage.control,
 	    .cluster = cfg->cluster,
 	    .volume = v->name,
 	    .volume_id = v->id,
 	    .wall_ms = clock_wall_ms(),
+	    .served = served,
 	    .wait_ms = (unsigned)(3 * cfg->agent.renew_ms),
 	    .force = o->force};
 	char error[CTL_ERROR_LEN];
@@ -165,6 +168,7 @@ int
 format_volume(const struct config *cfg, const struct format_options *o)
 {
 	const struct config_volume *v = find_volume(cfg, o->volume);
+	bool formatted = false;
 	int result = -1;
 
 	if (v == NULL)
@@ -173,7 +177,8 @@ format_volume(const struct config *cfg, const struct format_options *o)
 		log_err("--format needs to be root");
 		return 1;
 	}
-	if (look(v, o) == 0 && make_control(cfg, v, o) == 0)
+	if (look(v, o, &formatted) == 0 &&
+	    make_control(cfg, v, o, formatted) == 0)
 		result = make_tree(cfg, v, o);
 	format_disk_end();
 	if (result == -1)

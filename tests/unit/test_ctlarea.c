@@ -376,6 +376,63 @@ test_format_refuses(void **state)
 	assert_said("not empty");
 }
 
+/* What a format with force gives as the floor, after this damage. */
+static uint64_t
+floor_after(struct ctl_format *f, off_t at, size_t len)
+{
+	struct ctl_super s;
+	int fd = open(path, O_WRONLY);
+
+	memset(block, 0x42, sizeof(block));
+	assert_int_equal(pwrite(fd, block, len, at), len);
+	close(fd);
+	f->force = true;
+	assert_int_equal(ctlarea_format(f, error), 0);
+	fd = ctlarea_open(&want, false, &s, error);
+	assert_true(fd >= 0);
+	close(fd);
+	return s.epoch_floor;
+}
+
+/* Epochs that cannot be read may have been any: none is given again. */
+static void
+test_epochs_not_known(void **state)
+{
+	const off_t slot = (CTL_FIRST_LEASE + 1) * CTL_BLOCK;
+	struct ctl_format f = format_of();
+	struct ctl_lease l = {.seq = 5,
+	    .server_id = 12,
+	    .holding = CTL_HELD,
+	    .owned_epoch = 9,
+	    .owned_ballot = 9};
+	struct ctl_super s;
+	int fd;
+
+	(void)state;
+	f.wall_ms = 1800000000000;
+	f.served = true; /* the area is new, the volume is not */
+	assert_int_equal(ctlarea_format(&f, error), 0);
+	fd = ctlarea_open(&want, false, &s, error);
+	close(fd);
+	assert_int_equal(s.epoch_floor, 1800000000);
+
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(truncate(path, CTL_AREA_SIZE), 0);
+	f.served = false;
+	assert_int_equal(ctlarea_format(&f, error), 0);
+	put_lease(1, &l);
+	assert_int_equal(floor_after(&f, slot, CTL_BLOCK), 1800000000);
+	l.owned_epoch = 1800000007;
+	put_lease(1, &l);
+	assert_int_equal(floor_after(&f, 0, 0), 1800000007);
+	put_lease(1, &l);
+	f.wall_ms += 86400000; /* one copy of two: it may be the older one */
+	assert_int_equal(floor_after(&f, slot, 100), 1800086400);
+	put_lease(1, &l);
+	f.wall_ms += 86400000;
+	assert_int_equal(floor_after(&f, 0, CTL_BLOCK), 1800172800);
+}
+
 /* A slot that advances while it looks: not even by force. */
 static void
 test_format_alive(void **state)
@@ -446,6 +503,7 @@ main(void)
 	    F(test_format),
 	    F(test_open_refuses),
 	    F(test_format_refuses),
+	    F(test_epochs_not_known),
 	    F(test_format_alive),
 	    F(test_damaged_own_slot),
 	};
