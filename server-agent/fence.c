@@ -307,6 +307,12 @@ fence_prepare(struct fence *f, uint64_t epoch, fence_done_fn *done, void *arg)
 	return end_soon(f);
 }
 
+uint64_t
+fence_own_key(const struct fence *f)
+{
+	return f->key;
+}
+
 bool
 fence_withdraw(struct fence *f, fence_done_fn *done, void *arg)
 {

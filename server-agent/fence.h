@@ -121,6 +121,10 @@ bool fence_check(struct fence *f, fence_done_fn *done, void *arg);
 /* Ends what runs: its outcome is FAILED, "cancelled". */
 void fence_cancel(struct fence *f);
 
+/* The own key that fence_peer() or fence_prepare() registered last. Its epoch
+ * may be an older one: a lease that is taken anew needs no new key. */
+uint64_t fence_own_key(const struct fence *f);
+
 /* "HF", server, epoch. */
 uint64_t fence_key(uint32_t server_id, uint64_t epoch);
 bool fence_key_is_of(uint64_t key, uint32_t server_id);

@@ -18,7 +18,7 @@ own_claim(struct own_volume *v)
 	enum suspect_state verdict =
 	    holder >= 0 ? v->a->own->verdict[holder] : SUSPECT_UNKNOWN;
 
-	v->proven = false;
+	v->proven = v->gained = false;
 	memset(&v->proof, 0, sizeof(v->proof));
 	v->await = AWAIT_CLAIM;
 	arbiter_claim(
@@ -144,11 +144,16 @@ on_withdrawn(void *arg, const struct fence_outcome *f)
 	agent_settle(v->a);
 }
 
+/*
+ * Who did not get the epoch keeps its key, if its fence registered one: with
+ * the key the reservation would end, and the server that was fenced could
+ * write again. Who claims next preempts it.
+ */
 void
 own_release(struct own_volume *v, int to)
 {
 	v->release_to = to;
-	if (!fence_withdraw(v->fence, on_withdrawn, v))
+	if (!v->gained || !fence_withdraw(v->fence, on_withdrawn, v))
 		release_now(v);
 }
 
@@ -193,7 +198,8 @@ gained(struct own_volume *v, const struct lease_action *x)
 	struct owner_event ev = {
 	    .type = OWNER_EV_TAKEN, .peer = -1, .epoch = x->epoch};
 
-	own_guard_owner(v, x->epoch, x->valid_until_ms);
+	v->gained = true;
+	own_guard_owner(v, x->valid_until_ms);
 	switch (v->await) {
 	case AWAIT_TAKE:
 		v->await = AWAIT_NOTHING;
@@ -230,7 +236,9 @@ refused(struct own_volume *v, const struct lease_action *x)
 	case AWAIT_RELEASE:
 		own_op_end(v, LANE_MAIN, true, "the claim is withdrawn");
 		break;
-	case AWAIT_NOTHING:
+	case AWAIT_NOTHING: /* while the fence runs */
+		if (owner_state(v->o) == OWNER_FENCING)
+			own_feed(v, &ev);
 		break;
 	}
 }

@@ -144,10 +144,9 @@ has_device(const struct own_volume *v)
 
 /* One that has fired is of no use any more. */
 void
-own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms)
+own_guard_owner(struct own_volume *v, uint64_t until_ms)
 {
 	const struct config_storage *s = &v->av->cfg->storage;
-	uint32_t id = v->a->cfg->servers[v->a->server].id;
 	enum guard_method method;
 
 	own_watchdog_until(v, until_ms);
@@ -162,7 +161,7 @@ own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms)
 	}
 	if (s->fence == CONFIG_FENCE_SCSI || s->fence == CONFIG_FENCE_MPATH ||
 	    s->fence == CONFIG_FENCE_NVME)
-		guard_key(v->guard, fence_key(id, epoch));
+		guard_key(v->guard, fence_own_key(v->fence));
 	if (v->guard_armed || may_be_mounted(v))
 		arm(v);
 }

@@ -74,6 +74,7 @@ struct own_volume {
 	uint64_t claim_epoch, old_epoch;
 	struct lease_proof proof;
 	bool proven; /* by a fence, for this claim */
+	bool gained; /* the claim's epoch */
 	bool draining;
 	bool backend_runs; /* it was started, and not stopped since */
 	enum own_log log;
@@ -143,7 +144,7 @@ bool own_log_close(struct own_volume *v);
 void own_log_cancel(struct own_volume *v);
 
 /* own_guard.c: the lease holds until then; is renewed; is not needed. */
-void own_guard_owner(struct own_volume *v, uint64_t epoch, uint64_t until_ms);
+void own_guard_owner(struct own_volume *v, uint64_t until_ms);
 void own_guard_renewed(struct own_volume *v, uint64_t until_ms);
 void own_guard_off(struct own_volume *v);
 /* The device is there, and about to be mounted; false: the lease has ended.

@@ -147,6 +147,8 @@ owner_do_lost_claim(struct owner *o, const struct owner_event *ev)
 	    owner_server_name(o, ev->peer),
 	    ev->text != NULL && ev->text[0] != '\0' ? ": " : "",
 	    owner_text(ev, ""));
+	if (o->state == OWNER_FENCING)
+		owner_push(o, OWNER_CANCEL);
 	o->not_before_ms = o->now + 1000;
 	o->have &= ~(unsigned)OWNER_HAVE_CLAIM;
 	o->looked = false;

@@ -515,6 +515,36 @@ test_overtaken(void **state)
 	overtaken(false); /* by whom it would have to fence */
 }
 
+/* Another has the claim while ours is fencing: the tool is not let go on. */
+static void
+test_lost_while_fencing(void **state)
+{
+	struct owner_event ev = {.type = OWNER_EV_LOOKED, .peer = -1};
+	struct owner_config c;
+	struct story s;
+
+	(void)state;
+	memset(&s, 0, sizeof(s));
+	bed_init(&s.bed, 2, 1);
+	bed_config(&s.bed, &c, 1);
+	s.now = 1000;
+	s.o = owner_new(&c, s.now);
+	feed_type(&s, OWNER_EV_DONE, -1);
+	ev.look = (struct owner_look){0, 7, -1};
+	feed(&s, ev);
+	feed(&s, (struct owner_event){.type = OWNER_EV_PEER,
+		     .peer = 0,
+		     .verdict = SUSPECT_DEAD});
+	assert_int_equal(owner_state(s.o), OWNER_CLAIMING);
+	feed_type(&s, OWNER_EV_WON, 0);
+	assert_int_equal(owner_state(s.o), OWNER_FENCING);
+	feed_type(&s, OWNER_EV_LOST_CLAIM, -1);
+	assert_int_equal(owner_state(s.o), OWNER_STANDBY);
+	assert_int_equal(s.ran[OWNER_CANCEL], 1);
+	assert_true(s.at[OWNER_CANCEL] > s.at[OWNER_FENCE]);
+	end(&s);
+}
+
 int
 main(void)
 {
@@ -535,6 +565,7 @@ main(void)
 	    cmocka_unit_test(test_again_after_failure),
 	    cmocka_unit_test(test_died_suspended),
 	    cmocka_unit_test(test_overtaken),
+	    cmocka_unit_test(test_lost_while_fencing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,7 @@ static struct {
 	bool armed;
 	unsigned opened, fed_until[2], told, flushes;
 	uint64_t written_kib, guard_until; /* 0: disarmed */
+	uint64_t key;
 } seen;
 
 static int never[2]; /* a pipe that nobody writes to */
@@ -127,9 +128,10 @@ watchdog_stop(struct watchdog *w)
 }
 
 uint64_t
-fence_key(uint32_t server_id, uint64_t epoch)
+fence_own_key(const struct fence *f)
 {
-	return (uint64_t)server_id << 32 | epoch;
+	(void)f;
+	return 0x4846000100000007;
 }
 
 struct guard *
@@ -179,7 +181,7 @@ void
 guard_key(struct guard *g, uint64_t key)
 {
 	(void)g;
-	(void)key;
+	seen.key = key;
 }
 
 bool
@@ -324,7 +326,7 @@ test_guard_only_mounted(void **state)
 
 	(void)state;
 	assembled(v, true);
-	own_guard_owner(v, 8, until);
+	own_guard_owner(v, until);
 	own_guard_renewed(v, ++until);
 	assert_int_equal(seen.guard_until, 0); /* while it is assembled */
 	have = OWNER_HAVE_LEASE | OWNER_HAVE_DEVICE | OWNER_HAVE_MOUNT;
@@ -333,7 +335,7 @@ test_guard_only_mounted(void **state)
 	assert_int_equal(seen.guard_until, until);
 	own_guard_renewed(v, ++until);
 	assert_int_equal(seen.guard_until, until);
-	own_guard_owner(v, 9, ++until); /* the backend died */
+	own_guard_owner(v, ++until); /* the backend died */
 	assert_int_equal(seen.guard_until, until);
 	own_guard_done(v, OWNER_STOP_BACKEND);
 	assert_int_equal(seen.guard_until, until);
@@ -342,6 +344,23 @@ test_guard_only_mounted(void **state)
 	own_guard_renewed(v, ++until); /* while it is taken apart */
 	assert_int_equal(seen.guard_until, 0);
 	own_guard_off(v);
+	put_away(v);
+}
+
+/* The guard takes that key off the disk which is there: a lease that is taken
+ * anew, as epoch 8, leaves the key of epoch 7. */
+static void
+test_guard_key(void **state)
+{
+	struct own_volume *v = &own.v[HOME];
+
+	(void)state;
+	cfg.volumes[HOME].storage.fence = CONFIG_FENCE_SCSI;
+	assembled(v, true);
+	own_guard_owner(v, agent.now_ms + LEASE);
+	assert_true(seen.key == 0x4846000100000007);
+	own_guard_off(v);
+	assert_true(seen.key == 0);
 	put_away(v);
 }
 
@@ -355,7 +374,7 @@ test_guard_earlier_mount(void **state)
 
 	(void)state;
 	assembled(v, false);
-	own_guard_owner(v, 8, until);
+	own_guard_owner(v, until);
 	assert_int_equal(seen.guard_until, until);
 	assert_int_equal(seen.opened, 1);
 	agent.now_ms = until;
@@ -414,6 +433,7 @@ main(void)
 	    cmocka_unit_test_setup(test_claim_not_rewritten, set_up),
 	    cmocka_unit_test_setup(test_claim_lost, set_up),
 	    cmocka_unit_test_setup(test_guard_only_mounted, set_up),
+	    cmocka_unit_test_setup(test_guard_key, set_up),
 	    cmocka_unit_test_setup(test_guard_earlier_mount, set_up),
 	    cmocka_unit_test_setup(test_flush, set_up),
 	};
