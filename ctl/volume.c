@@ -49,18 +49,24 @@ is_of(const json_t *o, const char *volume)
 	return name != NULL && strcmp(name, volume) == 0;
 }
 
-/* The first entry of a list that is the volume's: a reference, or NULL. */
-static json_t *
-first_of(const struct ctl *ctl, const char *line, const char *volume)
+/* The first entry of a list that is the volume's: a reference, or NULL. False:
+ * no list came, which has been said. */
+static bool
+first_of(const struct ctl *ctl, const char *line, const char *volume,
+    json_t **first)
 {
 	json_t *list = ask(ctl, line), *o, *found = NULL;
 	size_t i;
 
+	*first = NULL;
+	if (list == NULL)
+		return false;
 	json_array_foreach(list, i, o)
 		if (found == NULL && is_of(o, volume))
 			found = json_incref(o);
 	json_decref(list);
-	return found;
+	*first = found;
+	return true;
 }
 
 static json_int_t
@@ -76,10 +82,16 @@ wait_report(const struct ctl *ctl, const char *volume, json_int_t last)
 	static const struct timespec a_while = {0, LOOK_MS * 1000000};
 
 	for (int i = 0; i < MOST_S * 1000 / LOOK_MS; i++) {
-		json_t *r = first_of(ctl, "show takeovers", volume);
+		json_t *r;
 
-		if (r == NULL && i > 0)
+		if (!first_of(ctl, "show takeovers", volume, &r))
 			return NULL;
+		if (r == NULL && i > 0) {
+			fputs("hanfsctl: the agent has no report of it; "
+			      "'hanfsctl show events' says what it did\n",
+			    stderr);
+			return NULL;
+		}
 		if (number_of(r) > last &&
 		    !json_is_true(json_object_get(r, "running")))
 			return r;
@@ -95,12 +107,15 @@ wait_report(const struct ctl *ctl, const char *volume, json_int_t last)
 static int
 do_and_wait(const struct ctl *ctl, const char *volume, const char *line)
 {
-	json_t *before = first_of(ctl, "show takeovers", volume);
-	json_int_t last = number_of(before);
-	json_t *doc = ask(ctl, line), *report;
+	json_t *before, *doc, *report;
+	json_int_t last;
 	int status;
 
+	if (!first_of(ctl, "show takeovers", volume, &before))
+		return 1;
+	last = number_of(before);
 	json_decref(before);
+	doc = ask(ctl, line);
 	if (doc == NULL)
 		return 1;
 	json_decref(doc);
@@ -116,8 +131,10 @@ do_and_wait(const struct ctl *ctl, const char *volume, const char *line)
 static int
 show_volume(const struct ctl *ctl, const char *volume)
 {
-	json_t *v = first_of(ctl, "show volumes", volume);
+	json_t *v;
 
+	if (!first_of(ctl, "show volumes", volume, &v))
+		return 1;
 	if (v == NULL) {
 		fprintf(stderr, "hanfsctl: this server's agent has no volume "
 				"'%s'\n",
@@ -142,6 +159,14 @@ take_json(const struct ctl *ctl, int *argc, char **argv)
 	return c;
 }
 
+static int
+volume_usage(void)
+{
+	fputs("usage: hanfsctl volume VOLUME show|move SERVER [--json]\n",
+	    stderr);
+	return 2;
+}
+
 int
 ctl_volume(const struct ctl *ctl, int argc, char **argv)
 {
@@ -150,15 +175,13 @@ ctl_volume(const struct ctl *ctl, int argc, char **argv)
 	char line[300];
 	int verb;
 
-	if (argc < 3) {
-		fputs("usage: hanfsctl volume VOLUME show|move SERVER "
-		      "[--json]\n",
-		    stderr);
-		return 2;
-	}
+	if (argc < 3)
+		return volume_usage();
 	verb = ctl_word("verb", argv[2], verbs);
-	if (verb == -1 || argc != (verb == 0 ? 3 : 4))
+	if (verb == -1)
 		return 2;
+	if (argc != (verb == 0 ? 3 : 4))
+		return volume_usage();
 	if (verb == 0)
 		return show_volume(&c, argv[1]);
 	snprintf(line, sizeof(line), "do volume %.64s move %.64s", argv[1],

@@ -48,6 +48,15 @@ assert_says(const struct capture *c, const char *text)
 		fail_msg("'%s' is not in: %s", text, c->text);
 }
 
+static void
+assert_said_once(const struct capture *c, const char *text)
+{
+	const char *first = strstr(c->text, text);
+
+	if (first == NULL || strstr(first + 1, text) != NULL)
+		fail_msg("'%s' is not once in: %s", text, c->text);
+}
+
 static const char *
 table(const char *json)
 {
@@ -338,9 +347,16 @@ volume_moves(void **state)
 	assert_says(&err, "usage: hanfsctl volume VOLUME show|move SERVER");
 	assert_int_equal(
 	    run(ctl_volume, false, "volume", "home", "move", NULL), 2);
+	assert_says(&err, "usage: hanfsctl volume VOLUME show|move SERVER");
 	assert_int_equal(run(ctl_drill, false, "drill", NULL), 2);
 	assert_int_equal(run(ctl_drill, false, "drill", "home", NULL), 1);
-	assert_says(&err, "agent.sock");
+	assert_said_once(&err, "agent.sock");
+	assert_int_equal(
+	    run(ctl_volume, false, "volume", "home", "move", "s2", NULL), 1);
+	assert_said_once(&err, "agent.sock");
+	assert_int_equal(
+	    run(ctl_volume, false, "volume", "home", "show", NULL), 1);
+	assert_said_once(&err, "hanfsctl:");
 	pid = start_daemon("agent.sock");
 	assert_int_equal(
 	    run(ctl_volume, false, "volume", "home", "move", "s3", NULL), 1);
