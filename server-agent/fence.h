@@ -17,9 +17,11 @@
  *
  * With scsi, mpath and nvme the disk itself refuses every host but the
  * owner: a claimant registers its key once its claim is won and before it
- * takes (lease.h), by fence_peer() or fence_prepare(), and takes it back by
- * fence_withdraw(): after the claim was lost, or after unmounting and before
- * the release. Never may a key be registered for an epoch whose "owned" is
+ * takes (lease.h), by fence_peer() or fence_prepare(), and an owner takes it
+ * back by fence_withdraw(), after unmounting and before the release. After a
+ * claim that was lost it stays: a late fence may have put it in the place of
+ * the new owner's, and without any reservation the old owner, that is fenced,
+ * could write again. Never may a key be registered for an epoch whose "owned" is
  * on the disk already: a fence may have been aimed at it meanwhile. So the
  * control area must lie on a disk (LUN, namespace) of its own, or no standby
  * could write to it.
@@ -112,8 +114,8 @@ bool fence_peer(struct fence *f, unsigned server, uint64_t epoch,
  * reserves, where the method has that; CONFIRMED where it has not. */
 bool fence_prepare(
     struct fence *f, uint64_t epoch, fence_done_fn *done, void *arg);
-/* After unmounting, before the release; or after a lost claim: takes the
- * own key back. */
+/* After unmounting, before the release, and never after a lost claim: takes
+ * the own key back. */
 bool fence_withdraw(struct fence *f, fence_done_fn *done, void *arg);
 /* For preflight: is everything there that the method needs? Changes
  * nothing. */

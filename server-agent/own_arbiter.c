@@ -11,6 +11,14 @@
 
 /* --- what is asked of it */
 
+static bool
+is_owner(const struct own_volume *v)
+{
+	enum lease_state s = arbiter_state(v->arbiter);
+
+	return s == LEASE_OWNER || s == LEASE_LAPSED;
+}
+
 void
 own_claim(struct own_volume *v)
 {
@@ -18,7 +26,9 @@ own_claim(struct own_volume *v)
 	enum suspect_state verdict =
 	    holder >= 0 ? v->a->own->verdict[holder] : SUSPECT_UNKNOWN;
 
-	v->proven = v->gained = false;
+	v->proven = false;
+	if (!is_owner(v)) /* whose key stays the one of its epoch */
+		v->gained = false;
 	memset(&v->proof, 0, sizeof(v->proof));
 	v->await = AWAIT_CLAIM;
 	arbiter_claim(
@@ -88,14 +98,6 @@ on_prepared(void *arg, const struct fence_outcome *f)
 	else
 		own_op_end(v, LANE_MAIN, false, f->text);
 	agent_settle(v->a);
-}
-
-static bool
-is_owner(const struct own_volume *v)
-{
-	enum lease_state s = arbiter_state(v->arbiter);
-
-	return s == LEASE_OWNER || s == LEASE_LAPSED;
 }
 
 void

@@ -74,7 +74,7 @@ struct own_volume {
 	uint64_t claim_epoch, old_epoch;
 	struct lease_proof proof;
 	bool proven; /* by a fence, for this claim */
-	bool gained; /* the claim's epoch */
+	bool gained; /* the epoch that our key was registered for */
 	bool draining;
 	bool backend_runs; /* it was started, and not stopped since */
 	enum own_log log;

@@ -326,6 +326,7 @@ takeover(enum config_fence method)
 	assert_int_equal(last.evidence, LEASE_FENCED);
 	assert_string_equal(get("keys"), "0x484600010000002a\n");
 	assert_string_equal(get("holder"), "0x484600010000002a\n");
+	assert_true(fence_own_key(f) == 0x484600010000002a);
 	assert_true(fence_withdraw(f, on_done, NULL));
 	wait_for_outcome(FENCE_CONFIRMED);
 	assert_string_equal(get("keys"), "");
@@ -335,6 +336,7 @@ takeover(enum config_fence method)
 	wait_for_outcome(FENCE_CONFIRMED);
 	assert_string_equal(get("keys"), "0x484600010000002b\n");
 	assert_string_equal(get("holder"), "0x484600010000002b\n");
+	assert_true(fence_own_key(f) == 0x484600010000002b);
 	assert_true(fence_check(f, on_done, NULL));
 	wait_for_outcome(FENCE_CONFIRMED);
 }

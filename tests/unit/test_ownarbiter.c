@@ -304,6 +304,36 @@ test_owner_withdraws(void **state)
 	assert_int_equal(seen.withdrawn, 1);
 }
 
+/* An owner's backend died, and the next epoch is not to be had: the key of
+ * the epoch that it had goes with the lease, as ever. */
+static void
+test_failed_retake_withdraws(void **state)
+{
+	(void)state;
+	fence_ends(FENCE_CONFIRMED);
+	own_take(&v);
+	tell(LEASE_GAINED, 0);
+	seen.lease = LEASE_OWNER;
+	own_claim(&v);
+	tell(LEASE_REFUSED, 0);
+	own_release(&v, -1);
+	assert_int_equal(seen.withdrawn, 1);
+}
+
+/* Who was owner once does not take a later claim's key back. */
+static void
+test_key_stays_of_earlier_owner(void **state)
+{
+	test_owner_withdraws(state);
+	seen.lease = LEASE_STANDBY;
+	own_claim(&v);
+	tell(LEASE_WON, 3);
+	own_fence(&v, 2);
+	fence_ends(FENCE_CONFIRMED);
+	own_release(&v, -1);
+	assert_int_equal(seen.withdrawn, 1);
+}
+
 static void
 test_lost_while_fencing(void **state)
 {
@@ -325,6 +355,8 @@ main(void)
 	    T(test_key_stays),
 	    T(test_key_stays_after_failure),
 	    T(test_owner_withdraws),
+	    T(test_failed_retake_withdraws),
+	    T(test_key_stays_of_earlier_owner),
 	    T(test_lost_while_fencing),
 	};
 
