@@ -57,6 +57,13 @@ check_file_system(
 	}
 	if (fscheck_refuses(&check))
 		return -1;
+	if (st->fstype == CONFIG_FS_XFS && !o->force) {
+		int dirty = format_disk_dirty(device, st->fstype);
+
+		if (dirty == -1)
+			return -1;
+		check.dirty = dirty == 1;
+	}
 	if (check.dirty && !o->force) {
 		log_err("%s was not unmounted cleanly, or is mounted on "
 			"another host right now: make sure that it is not, "

@@ -34,6 +34,10 @@ int format_disk_super(const char *device, uint8_t *bytes);
  * look: read-only, without replay of the journal. */
 int format_disk_mount(const char *device, enum config_fstype type, bool look);
 int format_disk_unmount(int root);
+/* Is its log to be replayed? 1, 0, or -1. It asks the file system's own
+ * mount, of a device that cannot be written to: for xfs, whose log says it
+ * nowhere else. */
+int format_disk_dirty(const char *device, enum config_fstype type);
 void format_disk_end(void);
 
 /* Entries of the root that are neither ours nor the file system's own:
