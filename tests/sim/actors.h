@@ -301,16 +301,12 @@ struct link {
 	uint32_t volume, start;
 	bool open, up;
 	bool broken;           /* what is still in its socket can be read */
-	bool reset;            /* while the backend lives */
 	struct reply *replies; /* in its socket */
 	uint32_t nreplies, replies_room, replies_read;
 };
 
 /* The backend's process is gone. */
 void agent_links_break(struct backend *b);
-/* Some connections of a volume are reset; what is inside the backend goes on
- * there. */
-void agent_links_reset(struct server *s, uint32_t volume);
 void backend_take(struct link *l, struct rec *rec);
 void backend_on_effect(struct world *w, void *job);
 void backend_on_answer(struct world *w, void *job);

@@ -121,8 +121,7 @@ read_any(struct server *s)
 			ready[n++] = s->conns[i];
 	conns = n;
 	for (struct link *l = s->links; l != NULL && n < 256; l = l->next)
-		if (l->open && (l->broken || l->reset ||
-				   l->replies_read < l->nreplies))
+		if (l->open && (l->broken || l->replies_read < l->nreplies))
 			ready[n++] = l;
 	if (n == 0)
 		return false;

@@ -36,7 +36,7 @@ backend_take(struct link *l, struct rec *rec)
 	bool whole;
 
 	assert(l != NULL);
-	if (l->broken || l->reset) {
+	if (l->broken) {
 		rec_unref(rec);
 		return;
 	}

@@ -203,10 +203,6 @@ apply_server(struct fault *f, int by)
 		if (by > 0)
 			move(f);
 		break;
-	case LINK_RESET: /* whoever owns it */
-		for (uint32_t i = 0; by > 0 && i < w->t.nservers; i++)
-			agent_links_reset(&w->server[i], f->volume);
-		break;
 	default:
 		assert(0);
 	}

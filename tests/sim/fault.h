@@ -45,7 +45,6 @@ enum fault_kind {
 	FENCE_FAILS,
 	FENCE_SLOW,
 	MOVE,
-	LINK_RESET,
 	FAULTS
 };
 

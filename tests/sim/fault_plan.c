@@ -48,7 +48,6 @@ static const struct {
     [FENCE_FAILS] = {"fence fails", 0, 3},
     [FENCE_SLOW] = {"fence is slow", 0, 3},
     [MOVE] = {"moved by hand", 0, 8},
-    [LINK_RESET] = {"backend's connections reset", 0, 5},
 };
 
 const char *
@@ -121,8 +120,7 @@ set_times(struct world *w, struct fault *f)
 			   : chance(w, 200) ? 10 * SEC
 					    : rnd_between(w, 100 * MS, 4 * SEC);
 	} else if (f->kind == KERNEL_CLOSES || f->kind == RESET ||
-		   f->kind == PROXY_UPGRADED || f->kind == ADDRESS ||
-		   f->kind == LINK_RESET) {
+		   f->kind == PROXY_UPGRADED || f->kind == ADDRESS) {
 		f->times = 1 + rnd(w, 4);
 		f->lasts = rnd_between(w, 1 * MS, 400 * MS);
 	} else if (f->kind == BOTH_IN_TURN) {

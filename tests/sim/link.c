@@ -49,16 +49,6 @@ agent_links_break(struct backend *b)
 }
 
 void
-agent_links_reset(struct server *s, uint32_t volume)
-{
-	for (struct link *l = s->links; l != NULL; l = l->next)
-		l->reset = l->reset ||
-			   (l->up && l->volume == volume && chance(s->w, 600));
-	if (s->alive)
-		agent_wake(s, rnd_between(s->w, 5, 60));
-}
-
-void
 agent_on_link_up(struct link *l)
 {
 	struct server *s = l->server;
@@ -92,7 +82,7 @@ agent_on_reply(struct link *l, const uint8_t *bytes, uint32_t len)
 {
 	struct server *s = l->server;
 
-	if (!s->alive || s->starts != l->start || !l->open || l->reset)
+	if (!s->alive || s->starts != l->start || !l->open)
 		return;
 	l->replies = sim_grow(s->w, l->replies, l->nreplies, &l->replies_room,
 	    sizeof(*l->replies));
@@ -117,6 +107,6 @@ link_read(struct link *l)
 			broken(s->w, LIVE, "a reply was taken for nonsense");
 		agent_act(s);
 	}
-	if (l->open && (l->broken || l->reset))
+	if (l->open && l->broken)
 		lost(l, "reset");
 }
